@@ -491,7 +491,8 @@ close:
             if (duplicate != 0) {
                 view->node_count = end;
                 view->error_node = duplicate;
-                return fail(duplicate == UINT32_MAX ? AISLE_JSON_MEMORY : AISLE_JSON_DUPLICATE_KEY, p);
+                if (duplicate == UINT32_MAX) return fail(AISLE_JSON_MEMORY, p);
+                return fail(AISLE_JSON_DUPLICATE_KEY, p);
             }
         }
         container.span = end - open.node;
