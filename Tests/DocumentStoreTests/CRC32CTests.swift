@@ -1,0 +1,33 @@
+import Testing
+
+@testable import DocumentStore
+
+@Suite struct CRC32CTests {
+    private func checksum(_ bytes: [UInt8]) -> UInt32 {
+        bytes.withUnsafeBytes { CRC32C.checksum($0) }
+    }
+
+    @Test func testVectorsOfTheStandardHold() {
+        #expect(checksum([]) == 0)
+        #expect(checksum(Array("123456789".utf8)) == 0xE306_9283)
+        #expect(checksum([UInt8](repeating: 0, count: 32)) == 0x8A91_36AA)
+        #expect(checksum([UInt8](repeating: 0xFF, count: 32)) == 0x62A8_AB43)
+        #expect(checksum((0..<32).map { UInt8($0) }) == 0x46DD_794E)
+        #expect(checksum((0..<32).reversed().map { UInt8($0) }) == 0x113F_DB5C)
+    }
+
+    @Test func everySplitGivesTheSameSum() {
+        let bytes = (0..<100).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+        let whole = checksum(bytes)
+        bytes.withUnsafeBytes { raw in
+            for cut in 0...bytes.count {
+                let first = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: raw[..<cut]))
+                let both = CRC32C.checksum(
+                    UnsafeRawBufferPointer(rebasing: raw[cut...]),
+                    seed: first
+                )
+                #expect(both == whole, "cut at \(cut)")
+            }
+        }
+    }
+}
