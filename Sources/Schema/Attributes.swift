@@ -1,0 +1,152 @@
+import Documents
+import Primitives
+
+/// JSON text for a message, cut to about 100 bytes at a character's border.
+func shortText(_ json: JSON) -> String {
+    if case .null = json { return "" }
+    return shortened(json.text)
+}
+
+/// A text for a message, cut to about 100 bytes.
+func shortened(_ text: String) -> String {
+    text.utf8.count <= 100 ? text : String(text.prefix(90)) + "…"
+}
+
+/// The members of one field's definition, read by name.
+struct Attributes {
+    let members: [(key: String, value: JSON)]
+    let path: String
+
+    subscript(name: String) -> JSON? { members.first { $0.key == name }?.value }
+
+    func error(_ rule: String, _ value: JSON, at name: String = "") -> SchemaError {
+        .invalid(
+            path: name.isEmpty ? path : path + "." + name,
+            rule: rule,
+            value: shortText(value)
+        )
+    }
+
+    func flag(_ name: String) throws(SchemaError) -> Bool {
+        switch self[name] {
+        case nil: return false
+        case .bool(let value)?: return value
+        case let other?: throw error("is true or false", other, at: name)
+        }
+    }
+
+    func integer(
+        _ name: String,
+        in range: ClosedRange<Int>,
+        of source: [(key: String, value: JSON)]? = nil
+    ) throws(SchemaError) -> Int? {
+        guard let value = (source ?? members).first(where: { $0.key == name })?.value else {
+            return nil
+        }
+        guard case .number(let number) = value, let int = Int(number.text), range.contains(int)
+        else {
+            throw error(
+                "is an integer from \(range.lowerBound) to \(range.upperBound)",
+                value,
+                at: name
+            )
+        }
+        return int
+    }
+
+    private func word(
+        _ name: String,
+        of words: [String],
+        in source: [(key: String, value: JSON)]
+    ) throws(SchemaError) -> String? {
+        guard let value = source.first(where: { $0.key == name })?.value else { return nil }
+        guard case .string(let text) = value, words.contains(text) else {
+            throw error("is one of " + words.joined(separator: ", "), value, at: name)
+        }
+        return text
+    }
+
+    func type(named name: String, limits: Limits) throws(SchemaError) -> FieldType {
+        switch name {
+        case "keyword": return .keyword
+        case "text": return .text
+        case "int": return .int
+        case "float": return .float
+        case "decimal":
+            guard let scale = try integer("scale", in: 0...9) else {
+                throw error("a decimal has a scale from 0 to 9", .null, at: "scale")
+            }
+            return .decimal(scale: scale)
+        case "bool": return .bool
+        case "datetime": return .datetime
+        case "geopoint": return .geopoint
+        case "geoshape": return .geoshape
+        case "vector": return .vector(try vector(limits: limits))
+        case "hours": return .hours
+        case "object": return .object
+        case "json": return .json
+        default: throw error("is a known type", .string(name), at: "type")
+        }
+    }
+
+    private func vector(limits: Limits) throws(SchemaError) -> VectorOptions {
+        guard let dimensions = try integer("dimensions", in: 1...limits.dimensionsMax) else {
+            throw error("a vector has dimensions", .null, at: "dimensions")
+        }
+        let metrics = VectorMetric.allCases.map(\.rawValue)
+        let metric = try word("metric", of: metrics, in: members) ?? "cosine"
+        var options = VectorOptions(
+            dimensions: dimensions,
+            metric: VectorMetric(rawValue: metric) ?? .cosine
+        )
+        switch self["index"] {
+        case nil, .bool(false)?: return options
+        case .bool(true)?: options.indexKind = "hnsw"
+        case .object(let object)?:
+            let known = ["kind", "m", "efConstruction", "storage", "originals"]
+            if let stranger = object.members.first(where: { !known.contains($0.key) }) {
+                throw error("is no option of a vector index", stranger.value, at: stranger.key)
+            }
+            let source = object.members
+            options.indexKind = try word("kind", of: ["hnsw", "ivf", "flat"], in: source) ?? "hnsw"
+            options.m = try integer("m", in: 2...128, of: source)
+            options.efConstruction = try integer("efConstruction", in: 4...4_096, of: source)
+            options.storage = try word("storage", of: ["f32", "f16", "int8"], in: source)
+            options.originals = try word("originals", of: ["f32", "f16"], in: source)
+        case let other?: throw error("is true, false or an object", other, at: "index")
+        }
+        return options
+    }
+
+    /// Refuses attributes that the type does not know.
+    func refuseUnknown(for type: FieldType) throws(SchemaError) {
+        for (name, value) in members where !Attributes.allows(name, for: type) {
+            throw error("is no attribute of type \(type.name)", value, at: name)
+        }
+    }
+
+    private static func allows(_ name: String, for type: FieldType) -> Bool {
+        switch name {
+        case "type", "array", "required": return true
+        case "default": if case .vector = type { return false } else { return true }
+        case "index":
+            switch type {
+            case .hours, .object, .json: return false
+            case .keyword, .text, .int, .float, .decimal, .bool, .datetime, .geopoint, .geoshape,
+                .vector:
+                return true
+            }
+        case "sort": return type.isNumeric || type.isString
+        case "facet": return type.isNumeric || type == .keyword
+        case "unique": return type == .keyword || (type.isNumeric && type != .bool)
+        case "min", "max": return type.isNumeric && type != .bool
+        case "enum": return type.isString || (type.isNumeric && type != .bool)
+        case "scale": if case .decimal = type { return true } else { return false }
+        case "stamp": return type == .datetime
+        case "dimensions", "metric":
+            if case .vector = type { return true } else { return false }
+        case "fields": return type == .object
+        default: return false
+        }
+    }
+}

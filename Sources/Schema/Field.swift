@@ -1,0 +1,149 @@
+package import Documents
+
+/// A field's stable number within its collection: given once, never reused, kept by `ALTER`.
+package typealias FieldNumber = UInt16
+
+/// How the distance of two vectors is taken.
+package enum VectorMetric: String, Sendable, CaseIterable {
+    case cosine, ip, l2
+}
+
+/// A vector field's shape and how it is to be indexed.
+package struct VectorOptions: Sendable, Equatable {
+    /// 1 … `Limits.dimensionsMax`.
+    package var dimensions: Int
+    package var metric: VectorMetric
+    /// `hnsw`, `ivf` or `flat`; nil where the field has no index.
+    package var indexKind: String?
+    /// The `index` object's other members, as given and checked.
+    package var m: Int?
+    package var efConstruction: Int?
+    /// `f32`, `f16` or `int8`: what the index traverses.
+    package var storage: String?
+    /// `f32` or `f16`: what is kept for exact re-ranking.
+    package var originals: String?
+}
+
+/// What values a field holds.
+package enum FieldType: Sendable, Equatable {
+    case keyword, text, int, float
+    /// Exact money: Int64 scaled by 10^scale, scale 0 … 9.
+    case decimal(scale: Int)
+    case bool, datetime, geopoint, geoshape
+    case vector(VectorOptions)
+    case hours, object, json
+
+    /// The type's name in a schema.
+    package var name: String {
+        switch self {
+        case .keyword: "keyword"
+        case .text: "text"
+        case .int: "int"
+        case .float: "float"
+        case .decimal: "decimal"
+        case .bool: "bool"
+        case .datetime: "datetime"
+        case .geopoint: "geopoint"
+        case .geoshape: "geoshape"
+        case .vector: "vector"
+        case .hours: "hours"
+        case .object: "object"
+        case .json: "json"
+        }
+    }
+
+    /// Whether values are order-preserving Int64 keys in a column.
+    package var isNumeric: Bool {
+        switch self {
+        case .int, .float, .decimal, .bool, .datetime: true
+        case .keyword, .text, .geopoint, .geoshape, .vector, .hours, .object, .json: false
+        }
+    }
+
+    /// Whether values are UTF-8 strings compared by bytes.
+    package var isString: Bool { self == .keyword || self == .text }
+}
+
+/// Which moment the server writes into a datetime field itself.
+package enum Stamp: String, Sendable {
+    case created, updated
+}
+
+/// One declared field with its rules, and the fields inside it when it is an object.
+package struct FieldDefinition: Sendable {
+    package var name: String
+    package var number: FieldNumber
+    package var type: FieldType
+    /// An array of `type`.
+    package var isArray = false
+    package var isRequired = false
+    package var isUnique = false
+    package var isIndexed = false
+    package var isSortable = false
+    package var isFacet = false
+    package var stamp: Stamp?
+    /// Bounds as written, and as keys (see ``OrderedKey``).
+    package var minimum: Bound?
+    package var maximum: Bound?
+    /// Allowed values as written; nil allows all.
+    package var allowed: [JSON]?
+    /// Allowed values of a string field, as bytes in ascending order.
+    var allowedStrings: [[UInt8]] = []
+    /// Allowed values of a numeric field, as keys in ascending order.
+    var allowedKeys: [Int64] = []
+    package var defaultValue: JSON?
+    package var children: [FieldDefinition] = []
+
+    /// A bound of a numeric field.
+    package struct Bound: Sendable, Equatable {
+        /// JSON text as in the schema.
+        package var text: String
+        package var key: Int64
+    }
+
+    init(name: String, number: FieldNumber, type: FieldType) {
+        self.name = name
+        self.number = number
+        self.type = type
+    }
+}
+
+/// One declared field as the rest of the server sees it: flat, by its full path.
+package struct Field: Sendable {
+    /// Dotted path from the document's root.
+    package let path: String
+    package let definition: FieldDefinition
+    /// True if this field or any object around it is an array: a document may hold many values.
+    package let isMultiValued: Bool
+    /// True if an object around it is an array. Nulls and gaps of single elements then have no
+    /// entry of their own, so `isNullOrAbsent` cannot be answered from a column.
+    package let isInsideArray: Bool
+
+    package var number: FieldNumber { definition.number }
+    package var type: FieldType { definition.type }
+
+    /// Whether documents give entries for this field (see ``PreparedDocument``): it has a type that
+    /// fits a column and is indexed, sorted, faceted or unique.
+    package var hasEntries: Bool {
+        let d = definition
+        guard d.type.isNumeric || d.type.isString else { return false }
+        // A text field's own index is one of words: another structure.
+        let indexed = d.isIndexed && d.type != .text
+        return indexed || d.isSortable || d.isFacet || d.isUnique
+    }
+}
+
+/// Order-preserving Int64 keys of the numeric types: int itself, decimals scaled, datetimes in
+/// milliseconds, bools 0 and 1, floats by their bits.
+package enum OrderedKey {
+    /// The key of a finite or infinite double: `a < b` exactly if `key(a) < key(b)`; -0 is 0.
+    @inlinable package static func key(_ value: Double) -> Int64 {
+        let bits = Int64(bitPattern: (value == 0 ? 0.0 : value).bitPattern)
+        return bits >= 0 ? bits : bits ^ Int64.max
+    }
+
+    /// The double whose key is `key`.
+    @inlinable package static func double(_ key: Int64) -> Double {
+        Double(bitPattern: UInt64(bitPattern: key >= 0 ? key : key ^ Int64.max))
+    }
+}

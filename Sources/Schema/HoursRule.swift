@@ -1,0 +1,10 @@
+import Documents
+
+/// Opening hours have their rules beside their own type: this only translates.
+enum HoursRule {
+    static func check(_ value: TapeValue) throws(ValidationError) {
+        guard value.kind == .object else {
+            throw ValidationError(path: "", rule: "type hours", value: describe(value))
+        }
+    }
+}

@@ -1,0 +1,194 @@
+package import Documents
+package import Primitives
+
+/// What `ALTER` asks for: `{"add":{name:field}, "drop":[name], "set":{name:{attribute:value}},
+/// "unknown":…}`.
+///
+/// Names may be dotted paths into objects. In `set` an attribute given as null is removed.
+package struct SchemaChange: Sendable {
+    let added: [(key: String, value: JSON)]
+    let dropped: [String]
+    let attributes: [(key: String, value: JSON)]
+    let unknown: JSON?
+
+    /// Reads a change. Throws ``SchemaError`` where its form is wrong; names are looked up by
+    /// ``applied(to:limits:)``.
+    package init(parsing json: JSON) throws(SchemaError) {
+        guard let members = json.object?.members else {
+            throw .invalid(path: "change", rule: "is an object", value: shortText(json))
+        }
+        var added: [(key: String, value: JSON)] = []
+        var attributes: [(key: String, value: JSON)] = []
+        var dropped: [String] = []
+        var unknown: JSON?
+        for (key, value) in members {
+            switch (key, value) {
+            case ("add", .object(let object)): added = object.members
+            case ("set", .object(let object)): attributes = object.members
+            case ("drop", .array(let names)):
+                for name in names {
+                    guard let text = name.string else {
+                        throw .invalid(
+                            path: "drop",
+                            rule: "is an array of names",
+                            value: shortText(name)
+                        )
+                    }
+                    dropped.append(text)
+                }
+            case ("unknown", _): unknown = value
+            default:
+                throw .invalid(
+                    path: key,
+                    rule: "a change has add and set (objects), drop (array), unknown",
+                    value: shortText(value)
+                )
+            }
+        }
+        self.added = added
+        self.attributes = attributes
+        self.dropped = dropped
+        self.unknown = unknown
+    }
+
+    /// A changed schema and the work that it means.
+    package struct Result: Sendable {
+        package let schema: Schema
+        /// Fields whose values in stored documents must be checked against the new rules.
+        package let fieldsToValidate: [FieldNumber]
+        /// Undeclared members are refused from now on, so all stored documents must be checked.
+        package let mustValidateAll: Bool
+        /// Fields that now have entries and had none, or whose column changes its form.
+        package let columnsToBuild: [FieldNumber]
+        /// Fields that had entries and have none now.
+        package let columnsToDrop: [FieldNumber]
+        package let uniqueToBuild: [FieldNumber]
+        package let uniqueToDrop: [FieldNumber]
+        /// Whether stored documents have to be looked at before this may take hold.
+        package var needsValidation: Bool {
+            mustValidateAll || !fieldsToValidate.isEmpty || !uniqueToBuild.isEmpty
+        }
+    }
+
+    /// Makes the new schema. Throws ``SchemaError`` for unknown and doubled names and for whatever
+    /// a definition may be refused for.
+    package func applied(
+        to schema: Schema,
+        limits: Limits = Limits()
+    ) throws(SchemaError) -> Result {
+        var root = schema.json
+        var numbers = Dictionary(uniqueKeysWithValues: schema.fields.map { ($0.path, $0.number) })
+        for path in dropped {
+            guard schema.field(at: path) != nil, numbers[path] != nil else {
+                throw .unknownField(path: path)
+            }
+            edit(&root, path: path[...]) { parent, name in parent.remove(name) }
+            for key in numbers.keys where key == path || key.hasPrefix(path + ".") {
+                numbers[key] = nil
+            }
+        }
+        for (path, value) in attributes {
+            guard numbers[path] != nil else { throw .unknownField(path: path) }
+            guard let changes = value.object else {
+                throw .invalid(path: path, rule: "is an object", value: shortText(value))
+            }
+            edit(&root, path: path[...]) { parent, name in
+                var field = parent[name] ?? .null
+                for (key, value) in changes.members { field[key] = value.isNull ? nil : value }
+                parent[name] = field
+            }
+            // A field whose values change their form is a new one to the indexes.
+            if ["type", "array", "scale", "dimensions"].contains(where: { changes[$0] != nil }) {
+                numbers[path] = nil
+            }
+        }
+        for (path, value) in added {
+            var isDone = false
+            edit(&root, path: path[...]) { parent, name in
+                guard parent[name] == nil else { return }
+                parent[name] = value
+                isDone = true
+            }
+            guard isDone else {
+                throw .invalid(path: path, rule: "is a new name in a declared object", value: "")
+            }
+        }
+        if let unknown { root["unknown"] = unknown }
+        let new = try Schema(
+            json: root,
+            numbers: numbers,
+            nextFieldNumber: schema.nextFieldNumber,
+            limits: limits
+        )
+        return difference(from: schema, to: new)
+    }
+
+    /// Runs `body` on the `fields` object that holds the last step of `path`, if it exists.
+    private func edit(
+        _ node: inout JSON,
+        path: Substring,
+        _ body: (inout JSONObject, String) -> Void
+    ) {
+        guard var fields = node["fields"]?.object ?? (node.object != nil ? JSONObject() : nil)
+        else { return }
+        if let dot = path.firstIndex(of: ".") {
+            let head = String(path[..<dot])
+            guard var child = fields[head] else { return }
+            edit(&child, path: path[path.index(after: dot)...], body)
+            fields[head] = child
+        } else {
+            body(&fields, String(path))
+        }
+        node["fields"] = .object(fields)
+    }
+
+    private func difference(from old: Schema, to new: Schema) -> Result {
+        var validate: [FieldNumber] = []
+        var build: [FieldNumber] = []
+        var unique: [FieldNumber] = []
+        for field in new.fields {
+            let before = old.field(numbered: field.number)
+            if field.isStricter(than: before) { validate.append(field.number) }
+            let sameForm =
+                before.map {
+                    $0.hasEntries && $0.definition.isSortable == field.definition.isSortable
+                        && $0.definition.isFacet == field.definition.isFacet
+                } ?? false
+            if field.hasEntries && !sameForm { build.append(field.number) }
+            if field.definition.isUnique && before?.definition.isUnique != true {
+                unique.append(field.number)
+            }
+        }
+        var drop: [FieldNumber] = []
+        var uniqueDrop: [FieldNumber] = []
+        for field in old.fields {
+            let after = new.field(numbered: field.number)
+            if field.hasEntries && after?.hasEntries != true { drop.append(field.number) }
+            if field.definition.isUnique && after?.definition.isUnique != true {
+                uniqueDrop.append(field.number)
+            }
+        }
+        return Result(
+            schema: new,
+            fieldsToValidate: validate,
+            mustValidateAll: new.unknown == .refuse && (old.unknown != .refuse || !drop.isEmpty),
+            columnsToBuild: build,
+            columnsToDrop: drop,
+            uniqueToBuild: unique,
+            uniqueToDrop: uniqueDrop
+        )
+    }
+}
+
+extension Field {
+    /// Whether a value that `old` allowed may break this field's rules. `old` is nil for a new
+    /// field: stored documents may hold anything there.
+    fileprivate func isStricter(than old: Field?) -> Bool {
+        guard let old else { return true }
+        let (a, b) = (old.definition, definition)
+        return (b.isRequired && !a.isRequired) || (hasEntries && !old.hasEntries)
+            || (b.minimum?.key ?? .min) > (a.minimum?.key ?? .min)
+            || (b.maximum?.key ?? .max) < (a.maximum?.key ?? .max)
+            || (b.allowed != nil && b.allowed != a.allowed)
+    }
+}
