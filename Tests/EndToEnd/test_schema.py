@@ -255,7 +255,8 @@ def test_alter_refuses_duplicates_for_a_new_unique_key(db, name):
 def test_alter_drops_and_sets(db, name):
     create(db, name, a={"type": "int", "index": True}, b={"type": "keyword", "required": True})
     db.call("PUT", name, "1", '{"a":1,"b":"x"}')
-    wait_for_job(db, job_of(db.call("ALTER", name, '{"drop":["a"],"set":{"b":{"required":false}}}')))
+    change = '{"drop":["a"],"set":{"b":{"required":false}}}'
+    wait_for_job(db, job_of(db.call("ALTER", name, change)))
     assert db.call("COUNT", name, '{"a":1}') == 1
     db.call("PUT", name, "2", '{"a":"now anything"}')
     assert db.call("COUNT", name, "{}") == 2

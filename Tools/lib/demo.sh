@@ -1,0 +1,108 @@
+# Tools/dev demo: a server with a real catalogue, and a few questions to it.
+
+demo_data=$root/demo-data
+demo_port=${AISLE_DEMO_PORT:-2475}
+demo_socket=$demo_data/aisle.sock
+demo_pid=$demo_data/aisle.pid
+catalogue=$root/Snapshots/demo
+
+demo_running() {
+    [ -f "$demo_pid" ] && kill -0 "$(cat "$demo_pid")" 2>/dev/null
+}
+
+demo_start() {
+    if demo_running; then
+        say "a demo server is running already (pid $(cat "$demo_pid"))"
+        return
+    fi
+    mkdir -p "$demo_data"
+    say "starting the server on 127.0.0.1:$demo_port and $demo_socket"
+    : >"$demo_data/server.out"
+    nohup "$aisle" serve --data "$demo_data/store" --port "$demo_port" --unix "$demo_socket" \
+        --metrics-port $((demo_port + 1)) >"$demo_data/server.out" 2>>"$demo_data/server.log" \
+        </dev/null &
+    echo $! >"$demo_pid"
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        if grep -q '^ready' "$demo_data/server.out"; then return; fi
+        if ! demo_running; then
+            tail -5 "$demo_data/server.log" >&2
+            fail "the server ended; is port $demo_port taken? (AISLE_DEMO_PORT=… chooses another)"
+        fi
+        sleep 0.1
+    done
+    fail "the server does not get ready; see demo-data/server.log"
+}
+
+demo_stop() {
+    if ! demo_running; then say "no demo server is running"; return; fi
+    local pid
+    pid=$(cat "$demo_pid")
+    kill "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+    rm -f "$demo_pid"
+    say "stopped; the data stays in demo-data/"
+}
+
+# demo_load COLLECTION: loads a part of the catalogue unless it is there.
+demo_load() {
+    local held
+    held=$("$aisle" cli --unix "$demo_socket" COUNT "$1" '{}' 2>/dev/null \
+        | grep -oE '^(\(integer\) )?[0-9]+$' | grep -oE '[0-9]+' || true)
+    if [ "${held:-0}" -gt 0 ]; then
+        say "$1: $held documents are there already"
+        return
+    fi
+    say "loading $1"
+    "$aisle" load "$1" "$catalogue/$1.jsonl.zst" --schema "$catalogue/$1.schema.json" --id id \
+        --unix "$demo_socket"
+}
+
+# ask QUESTION WORDS…: prints the question, the command, the start of the answer and its time.
+ask() {
+    local question=$1 answer word shown="" took
+    shift
+    for word in "$@"; do
+        if [[ $word == *[^A-Za-z0-9_:.,-]* ]]; then shown+=" '$word'"; else shown+=" $word"; fi
+    done
+    answer=$("$aisle" cli --unix "$demo_socket" "$@" 2>&1) || true
+    printf '\n%s\n' "${bold}$question${plain}"
+    printf '$ aisle cli%s\n' "$shown"
+    # Documents are long: a few lines are enough to see.
+    head -n "${lines:-12}" <<<"$answer" | cut -c 1-140
+    if [ "$(wc -l <<<"$answer")" -gt "${lines:-12}" ]; then echo "…"; fi
+    took=$(grep -oE 'took_us[^0-9]*[0-9]+' <<<"$answer" | grep -oE '[0-9]+$' | tail -1 || true)
+    if [ -n "$took" ]; then echo "took $took µs in the server"; fi
+}
+
+demo_questions() {
+    local first
+    first=$(zstd -dc "$catalogue/products.jsonl.zst" 2>/dev/null | head -1 \
+        | sed -E 's/^\{"id": ?"([^"]*)".*/\1/')
+    lines=3 ask "One product by its id" FETCH products "$first" FIELDS name,brand,price
+    ask "How many products are there?" COUNT products '{}'
+    ask "Televisions and the like under 300, dearest first" FIND products \
+        '{"category":{"$regex":"^TV"},"price":{"$lt":300}}' SORT price:-1 LIMIT 3 \
+        FIELDS name,price,rating
+    ask "Well rated things of one brand" FIND products \
+        '{"brand":"Sony","rating":{"$gte":4}}' SORT rating:-1,price:1 LIMIT 3 \
+        FIELDS name,price,rating
+    lines=30 ask "Which brands have most products between 50 and 100?" FIND products \
+        '{"price":{"$gte":50,"$lt":100}}' LIMIT 1 FIELDS name FACET brand:5
+    lines=30 ask "Prices by source" FIND products '{}' LIMIT 1 FIELDS name STATS price BY source
+    ask "Shops in Minnesota" FIND stores '{"state":"MN"}' SORT city LIMIT 3 FIELDS name,city
+    ask "How is such a question answered?" EXPLAIN FIND products \
+        '{"brand":"Sony","price":{"$lt":100}}' SORT price LIMIT 3
+}
+
+demo_farewell() {
+    cat <<END
+
+The server goes on running. Talk to it with any Redis client:
+    redis-cli -p $demo_port
+    $aisle cli --port $demo_port
+Metrics: http://127.0.0.1:$((demo_port + 1))/metrics
+Stop it with:
+    Tools/dev demo --stop
+END
+}
