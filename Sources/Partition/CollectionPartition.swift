@@ -1,0 +1,202 @@
+import ColumnIndex
+package import Primitives
+package import Schema
+
+/// One collection's documents in one partition: heads, rows and columns, kept by applying log
+/// entries in version order.
+///
+/// Deterministic: the state is a function of the entries that were applied and the calls to
+/// ``reclaim(horizon:limit:)``. No clock, no randomness, no I/O.
+///
+/// Thread rule: readers hold `lock` for reading; whoever applies holds it for writing. The
+/// committer, being the only writer, may read without it.
+package final class CollectionPartition: @unchecked Sendable {
+    // Sendable: the thread rule above; `lock` guards every other member.
+    package let lock = PartitionLock()
+    package let heads = Heads()
+    let rows = RowTable()
+    /// By field number; nil for fields without a column.
+    private var columns: [FieldColumn?] = []
+    private(set) var columnList: [FieldColumn] = []
+    /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
+    let idOrder = NumericColumn(kind: .integer)
+    /// What all ids ever seen begin with.
+    private(set) var commonIDPrefix: [UInt8] = []
+    private var hasSeenID = false
+
+    package init(schema: Schema) {
+        for field in schema.fields where field.hasEntries { addColumn(field, isReady: true) }
+    }
+
+    // MARK: - Figures
+
+    /// Documents that are there, by the newest applied state.
+    package var documentCount: Int { rows.liveCount }
+    package var deadRowCount: Int { rows.deadCount }
+    /// One past the largest row number.
+    package var slotBound: Int { rows.slotBound }
+
+    /// Bytes of heads, rows and the order of ids; columns are counted one by one.
+    package var baseByteCount: Int { heads.byteCount + rows.byteCount + idOrder.byteCount }
+
+    /// All allocated bytes.
+    package var byteCount: Int { baseByteCount + columnList.reduce(0) { $0 + $1.byteCount } }
+
+    // MARK: - Columns
+
+    /// The field's column, also while it is being built.
+    package func column(_ field: FieldNumber) -> FieldColumn? {
+        Int(field) < columns.count ? columns[Int(field)] : nil
+    }
+
+    /// The field's column if queries may use it.
+    package func readyColumn(_ field: FieldNumber) -> FieldColumn? {
+        guard let column = column(field), column.isReady else { return nil }
+        return column
+    }
+
+    package var allColumns: [FieldColumn] { columnList }
+
+    package func addColumn(_ field: Field, isReady: Bool) {
+        while columns.count <= Int(field.number) { columns.append(nil) }
+        columns[Int(field.number)] = FieldColumn(field: field, isReady: isReady)
+        columnList = columns.compactMap { $0 }
+    }
+
+    package func dropColumn(_ field: FieldNumber) {
+        guard Int(field) < columns.count else { return }
+        columns[Int(field)] = nil
+        columnList = columns.compactMap { $0 }
+    }
+
+    package func markReady(_ field: FieldNumber) { column(field)?.isReady = true }
+
+    // MARK: - Applying
+
+    /// Applies one entry: a document's new version, or with nil its removal.
+    ///
+    /// REQUIRES: `key` is above every key that was applied before.
+    /// - Complexity: O(indexed values).
+    package func apply(
+        id: UnsafeRawBufferPointer, hash: UInt64, key: LogKey, prepared: PreparedDocument?
+    ) {
+        let number: UInt32
+        if let known = heads.number(hash: hash, id: id) {
+            number = known
+            let old = heads.slot(known)
+            if old != Heads.noSlot { rows.kill(old, key: key) }
+        } else {
+            number = heads.insert(hash: hash, id: id)
+            noteID(id)
+        }
+        guard let prepared else {
+            heads.update(number, key: key, slot: Heads.noSlot)
+            return
+        }
+        let slot = rows.insert(key: key, number: number)
+        heads.update(number, key: key, slot: slot)
+        idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
+        fill(slot, from: prepared, only: nil)
+    }
+
+    /// Sets the row's columns from a document's entries; with `only`, just that field's.
+    package func fill(_ slot: Slot, from prepared: PreparedDocument, only: FieldNumber?) {
+        prepared.entries.withUnsafeBufferPointer { entries in
+            var start = 0
+            while start < entries.count {
+                let field = entries[start].field
+                var end = start + 1
+                while end < entries.count, entries[end].field == field { end += 1 }
+                if only == nil || only == field, let column = column(field) {
+                    column.set(
+                        slot, UnsafeBufferPointer(rebasing: entries[start..<end]), prepared)
+                }
+                start = end
+            }
+        }
+    }
+
+    /// Frees up to `limit` rows that no read at or after `horizon` sees.
+    package func reclaim(horizon: Version, limit: Int) {
+        _ = rows.reclaim(horizon: horizon, limit: limit) { slot in
+            for column in columnList { column.clear(slot) }
+            idOrder.clear(slot)
+        }
+    }
+
+    // MARK: - Rows
+
+    package func key(_ slot: Slot) -> LogKey { rows.key(slot) }
+
+    /// The document's number in ``heads``.
+    package func number(_ slot: Slot) -> UInt32 { rows.number(slot) }
+
+    /// The id's bytes; valid while the lock is held.
+    package func id(_ slot: Slot) -> UnsafeRawBufferPointer { heads.id(rows.number(slot)) }
+
+    package func isVisible(_ slot: Slot, at version: Version) -> Bool {
+        rows.isVisible(slot, at: version)
+    }
+
+    /// The rows that `version` sees. The bitmap may be shared: do not change it.
+    package func visible(at version: Version, scratch: Bitmap) -> Bitmap {
+        if rows.isCurrent(at: version) { return rows.live }
+        rows.fillVisible(at: version, into: scratch)
+        return scratch
+    }
+
+    // MARK: - Ids
+
+    /// Shrinks the common prefix to what `id` shares with it, and makes the keys anew if it did.
+    private func noteID(_ id: UnsafeRawBufferPointer) {
+        guard hasSeenID else {
+            hasSeenID = true
+            commonIDPrefix = [UInt8](id)
+            return
+        }
+        var shared = 0
+        while shared < commonIDPrefix.count, shared < id.count,
+            commonIDPrefix[shared] == id[shared]
+        {
+            shared += 1
+        }
+        if shared == commonIDPrefix.count { return }
+        commonIDPrefix.removeLast(commonIDPrefix.count - shared)
+        for slot in 0..<Slot(rows.slotBound) where rows.key(slot) != .none {
+            idOrder.set(slot, orderedPrefix(self.id(slot), from: shared))
+        }
+    }
+
+    /// Where an id that may not be here stands in ``idOrder``. An id outside of the common prefix
+    /// comes before or behind all rows.
+    func idKey(ofForeign id: UnsafeRawBufferPointer) -> Int64 {
+        let shared = min(id.count, commonIDPrefix.count)
+        let order = commonIDPrefix.withUnsafeBytes { prefix in
+            compareBytes(
+                UnsafeRawBufferPointer(rebasing: id[..<shared]),
+                UnsafeRawBufferPointer(rebasing: prefix[..<shared]))
+        }
+        if order != 0 { return order < 0 ? Int64.min : Int64.max }
+        return orderedPrefix(id, from: commonIDPrefix.count)
+    }
+
+    // MARK: - Unique values
+
+    /// The hash of the row's value of a unique field; nil for none.
+    package func uniqueHash(field: FieldNumber, slot: Slot) -> UInt64? {
+        guard let column = column(field), column.state(slot) == .present else { return nil }
+        switch column.storage {
+        case .numeric(let numeric): return UniqueHash.of(key: numeric.key(slot))
+        case .keyword(let keyword): 
+            guard let code = keyword.sortCode(slot, descending: false) else { return nil }
+            return UniqueHash.of(bytes: keyword.term(code))
+        }
+    }
+
+    /// Calls `body` with every live document number and the hash of its value of `field`.
+    package func forEachUniqueValue(field: FieldNumber, _ body: (UInt32, UInt64) -> Void) {
+        rows.live.forEach { slot in
+            if let value = uniqueHash(field: field, slot: slot) { body(rows.number(slot), value) }
+        }
+    }
+}
