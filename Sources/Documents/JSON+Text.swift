@@ -16,18 +16,18 @@ extension JSON {
         case .string(let string): JSON.serialize(string, into: &out)
         case .array(let elements):
             out.append(UInt8(ascii: "["))
-            for (index, element) in elements.enumerated() {
+            for index in elements.indices {
                 if index > 0 { out.append(UInt8(ascii: ",")) }
-                element.serialize(into: &out)
+                elements[index].serialize(into: &out)
             }
             out.append(UInt8(ascii: "]"))
         case .object(let object):
             out.append(UInt8(ascii: "{"))
-            for (index, member) in object.members.enumerated() {
+            for index in object.members.indices {
                 if index > 0 { out.append(UInt8(ascii: ",")) }
-                JSON.serialize(member.key, into: &out)
+                JSON.serialize(object.members[index].key, into: &out)
                 out.append(UInt8(ascii: ":"))
-                member.value.serialize(into: &out)
+                object.members[index].value.serialize(into: &out)
             }
             out.append(UInt8(ascii: "}"))
         }
@@ -42,10 +42,15 @@ extension JSON {
     package static func serialize(utf8 bytes: UnsafeRawBufferPointer, into out: inout [UInt8]) {
         out.append(UInt8(ascii: "\""))
         var start = 0
-        for (index, byte) in bytes.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C {
-            out.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[start..<index]))
-            start = index + 1
-            escape(byte, into: &out)
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte < 0x20 || byte == 0x22 || byte == 0x5C {
+                out.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[start..<index]))
+                start = index + 1
+                escape(byte, into: &out)
+            }
+            index &+= 1
         }
         out.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[start...]))
         out.append(UInt8(ascii: "\""))

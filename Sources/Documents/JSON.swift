@@ -128,7 +128,8 @@ package struct JSONObject: Sendable, Equatable {
     /// The position of a member; keys are compared by their bytes.
     /// - Complexity: O(members).
     package func index(of key: String) -> Int? {
-        members.firstIndex { ValueOrder.compareStrings($0.key, key) == 0 }
+        // Swift's equality is fast but by canonical equivalence, so equal ones are checked by bytes.
+        members.firstIndex { $0.key == key && $0.key.utf8.elementsEqual(key.utf8) }
     }
 
     /// A member's value. Setting replaces in place or appends; setting nil removes.

@@ -34,7 +34,10 @@ package struct TapeValue {
     }
 
     /// The value's type.
-    @inlinable package var kind: Kind { Kind(rawValue: node.pointee.type) ?? .null }
+    @inlinable package var kind: Kind {
+        // SAFETY: the walk writes 0...5 only, the raw values of Kind, which is one byte.
+        unsafeBitCast(node.pointee.type, to: Kind.self)
+    }
 
     /// Whether the value is `null`.
     @inlinable package var isNull: Bool { node.pointee.type == Kind.null.rawValue }
@@ -107,11 +110,22 @@ package struct TapeValue {
 
     /// The value of a member, nil when there is none or this is no object.
     /// - Complexity: O(members).
-    @inlinable package func member(_ key: UnsafeRawBufferPointer) -> TapeValue? {
+    package func member(_ key: UnsafeRawBufferPointer) -> TapeValue? {
         guard kind == .object else { return nil }
-        var children = children
-        while let child = children.next() {
-            if bytesEqual(child.key, key) { return child.value }
+        let length = UInt32(truncatingIfNeeded: key.count)
+        var remaining = node.pointee.value
+        var cursor = node + 1
+        while remaining > 0 {
+            let name = cursor.pointee
+            if UInt32(truncatingIfNeeded: name.value) == length {
+                let base = name.flags & 8 != 0 ? strings : text
+                let found = base + Int(name.value >> 32)
+                if bytesEqual(UnsafeRawBufferPointer(start: found, count: Int(length)), key) {
+                    return TapeValue(node: cursor + 1, text: text, strings: strings)
+                }
+            }
+            cursor += 1 + Int(cursor[1].span)
+            remaining &-= 1
         }
         return nil
     }

@@ -124,6 +124,24 @@ import Testing
         #expect(object.remove("x") == .null && object.isEmpty)
     }
 
+    @Test func tapesAndTreesReadTheSameDoubles() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = RandomJSON(random: SeededRandom(seed: seed))
+        let parser = JSONParser()
+        #expect(JSONNumber("1e400")?.double == .infinity)
+        #expect(JSONNumber("-1e400")?.double == -.infinity)
+        for _ in 0..<5_000 {
+            let bits = Double(bitPattern: generator.random.next())
+            let numbers = [JSONNumber(bits) ?? generator.number(), generator.number()]
+            for number in numbers {
+                let tape = try parser.parse(number.text)
+                #expect(tape.double == number.double, "seed \(seed) \(number.text)")
+                #expect(tape.int64 == number.int64, "seed \(seed) \(number.text)")
+                #expect(tape.isInteger == number.isInteger, "seed \(seed) \(number.text)")
+            }
+        }
+    }
+
     @Test func depthCountsLevels() {
         #expect(json("1").depth == 0)
         #expect(json("[]").depth == 1)
