@@ -115,6 +115,17 @@ package struct NumberText {
         }
     }
 
+    /// Appends a text that equal numbers share and different ones do not (`1`, `1.0` and `1e0` all
+    /// give `1e1`, zero gives `0`): a key for sets and hashes. No order.
+    /// - Complexity: O(digits).
+    package func appendCanonical(to out: inout [UInt8]) {
+        guard digitCount > 0 else { return out.append(0x30) }
+        if isNegative { out.append(0x2D) }
+        for digit in digits { out.append(digit + 0x30) }
+        out.append(0x65)
+        out.append(contentsOf: String(exponent).utf8)
+    }
+
     /// Compares two numbers exactly by value: negative, 0 or positive as `a` is below, equal or above.
     /// - Complexity: O(digits).
     package static func compare(_ a: NumberText, _ b: NumberText) -> Int {

@@ -76,6 +76,23 @@ import Testing
         }
     }
 
+    @Test func canonicalTextsAreEqualExactlyForEqualNumbers() {
+        func canonical(_ number: JSONNumber) -> [UInt8] {
+            var out: [UInt8] = []
+            withBytes(number.text) { NumberText($0)?.appendCanonical(to: &out) }
+            return out
+        }
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = RandomJSON(random: SeededRandom(seed: seed))
+        for _ in 0..<5_000 {
+            let a = generator.number()
+            let b = generator.number()
+            #expect((a == b) == (canonical(a) == canonical(b)), "seed \(seed) \(a) \(b)")
+        }
+        #expect(canonical(JSONNumber(validText: "-0.0120")) == Array("-12e-1".utf8))
+        #expect(canonical(JSONNumber(validText: "-0.0")) == Array("0".utf8))
+    }
+
     @Test func smallNumbersOrderAsTheirDoubles() {
         let seed = UInt64.random(in: 0...UInt64.max)
         var random = SeededRandom(seed: seed)
