@@ -6,6 +6,13 @@ package final class AccessRights: Sendable {
         package let glob: [UInt8]
         package let canRead: Bool
         package let canWrite: Bool
+
+        /// A pattern: `glob` is matched against a collection's whole name.
+        package init(glob: [UInt8], canRead: Bool, canWrite: Bool) {
+            self.glob = glob
+            self.canRead = canRead
+            self.canWrite = canWrite
+        }
     }
 
     /// A set of commands, by index.

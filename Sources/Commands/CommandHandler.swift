@@ -42,6 +42,8 @@ package struct DeferralID: Hashable, Sendable {
 package protocol SessionTransport: AnyObject {
     /// There is output, or room for more input: look at the session at the end of this tick.
     func sessionNeedsService(_ session: Session)
+    /// A deferred request was answered: `commandIndex` and the time at which it began.
+    func sessionAnswered(_ session: Session, commandIndex: Int, startedAt: UInt64)
     /// Close now, without waiting for replies.
     func sessionMustClose(_ session: Session, reason: String)
 }

@@ -181,7 +181,7 @@ extension CommandTable {
                 "Shows where memory goes.",
                 syntax: "MEMORY USAGE collection[/id] | STATS | DOCTOR",
                 complexity: "O(fields)",
-                subcommands: ["USAGE collection[/id]", "STATS", "DOCTOR", "PURGE", "HELP"],
+                subcommands: ["USAGE collection[/id]", "STATS", "DOCTOR", "HELP"],
                 example: ("MEMORY USAGE notes", "4096")
             ),
             CommandSpec(

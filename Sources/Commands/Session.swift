@@ -59,7 +59,8 @@ package final class Session {
     /// The last request was a deferred read: nothing is handled until it is answered.
     package private(set) var isBlocked = false
 
-    private weak var transport: (any SessionTransport)?
+    /// The connection, from its start to its end; ``markClosed()`` breaks the cycle.
+    package var transport: (any SessionTransport)?
     private let pool: ReplyBufferPool
     private var head: UInt64 = 0
     private var replies = ReplyPlaces()
@@ -92,7 +93,7 @@ package final class Session {
     /// `.deferredWrite` or `.deferredRead`.
     /// - Complexity: O(1).
     package func makeDeferral() -> DeferralID {
-        replies.append(.waiting)
+        replies.append(.waiting(command: lastCommandIndex, startedAt: lastActiveAt))
         return DeferralID(rawValue: head + UInt64(replies.count) - 1)
     }
 
@@ -104,6 +105,7 @@ package final class Session {
         precondition(id.rawValue >= head, "a reply was given twice")
         let index = Int(id.rawValue - head)
         precondition(index < replies.count, "no such deferral")
+        let (command, startedAt) = replies.origin(index)
         if index == 0, !isInBatch {
             var writer = ReplyWriter(buffer: takeOutput(), isRESP3: isRESP3)
             body(&writer)
@@ -116,6 +118,7 @@ package final class Session {
             body(&writer)
             replies.fill(index, writer.buffer)
         }
+        transport?.sessionAnswered(self, commandIndex: command, startedAt: startedAt)
         transport?.sessionNeedsService(self)
     }
 
@@ -175,6 +178,7 @@ package final class Session {
     /// The connection is gone.
     package func markClosed() {
         isClosed = true
+        transport = nil
         replies = ReplyPlaces()
         output = ByteBuffer()
         transaction = nil
@@ -184,7 +188,8 @@ package final class Session {
 /// A ring of reply places.
 private struct ReplyPlaces {
     enum Place {
-        case waiting
+        case free
+        case waiting(command: Int, startedAt: UInt64)
         case ready(ByteBuffer)
     }
 
@@ -208,8 +213,15 @@ private struct ReplyPlaces {
         ring[position] = .ready(buffer)
     }
 
+    func origin(_ index: Int) -> (command: Int, startedAt: UInt64) {
+        guard
+            case .waiting(let command, let startedAt) = ring[(first + index) & (ring.count - 1)]
+        else { preconditionFailure("a reply was given twice") }
+        return (command, startedAt)
+    }
+
     mutating func removeFirst() {
-        ring[first] = .waiting
+        ring[first] = .free
         first = (first + 1) & (ring.count - 1)
         count -= 1
     }
@@ -224,7 +236,7 @@ private struct ReplyPlaces {
         var larger: [Place] = []
         larger.reserveCapacity(max(4, count * 2))
         for index in 0..<count { larger.append(ring[(first + index) & (ring.count - 1)]) }
-        while larger.count < max(4, count * 2) { larger.append(.waiting) }
+        while larger.count < max(4, count * 2) { larger.append(.free) }
         ring = larger
         first = 0
     }
