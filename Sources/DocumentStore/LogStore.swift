@@ -216,7 +216,8 @@ package final class LogStore: @unchecked Sendable {
     }
 
     private static func checkFormat(
-        _ transaction: OpaquePointer, _ meta: MDB_dbi
+        _ transaction: OpaquePointer,
+        _ meta: MDB_dbi
     ) throws(StoreError) {
         guard let format = try readMeta(transaction, meta, formatKey, UInt32.self) else {
             throw .corrupt(.format)

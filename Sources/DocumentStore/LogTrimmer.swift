@@ -61,6 +61,12 @@ package struct LogTrimmer: Sendable {
             package var key: LogKey
             /// The entry of the same id that came after it.
             package var successor: LogKey
+
+            /// An entry and its successor.
+            package init(key: LogKey, successor: LogKey) {
+                self.key = key
+                self.successor = successor
+            }
         }
         /// The entries.
         package var entries: [Entry] = []
@@ -68,6 +74,9 @@ package struct LogTrimmer: Sendable {
         package var byteCount = 0
         /// The newest version that superseded one of them: positions before it are a gap.
         package var newestVersion = Version.zero
+
+        /// An empty batch.
+        package init() {}
 
         /// Whether there is nothing to do.
         package var isEmpty: Bool { entries.isEmpty }

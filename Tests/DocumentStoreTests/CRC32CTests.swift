@@ -16,8 +16,18 @@ import Testing
         #expect(checksum((0..<32).reversed().map { UInt8($0) }) == 0x113F_DB5C)
     }
 
+    @Test func everyLengthAgreesWithTheDefinition() {
+        let bytes = (0..<700).map { UInt8(truncatingIfNeeded: $0 &* 151 ^ $0 >> 3) }
+        var crc = ~UInt32(0)
+        for (length, byte) in bytes.enumerated() {
+            #expect(checksum(Array(bytes[..<length])) == ~crc, "length \(length)")
+            crc ^= UInt32(byte)
+            for _ in 0..<8 { crc = crc & 1 == 0 ? crc >> 1 : crc >> 1 ^ 0x82F6_3B78 }
+        }
+    }
+
     @Test func everySplitGivesTheSameSum() {
-        let bytes = (0..<100).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+        let bytes = (0..<1_000).map { UInt8(truncatingIfNeeded: $0 &* 37) }
         let whole = checksum(bytes)
         bytes.withUnsafeBytes { raw in
             for cut in 0...bytes.count {
