@@ -1,1 +1,3 @@
 #pragma once
+// Kernels that Swift cannot express: one header per family.
+#include "ckernels_scan.h"
