@@ -1,0 +1,43 @@
+import ArgumentParser
+import Client
+import Glibc
+
+/// How a subcommand reaches the server.
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: "The server's name or address.")
+    var host = "127.0.0.1"
+
+    @Option(help: "The server's port.")
+    var port: UInt16 = 2475
+
+    @Option(help: "The server's Unix socket, instead of host and port.")
+    var unix: String?
+
+    @Option(help: "The account.")
+    var user: String?
+
+    @Option(
+        help: "The environment variable that holds the password.",
+        transform: { $0 }
+    )
+    var passwordEnv: String?
+
+    /// The client's configuration.
+    func client() throws -> ClientConfiguration {
+        var credentials: Credentials?
+        if let name = passwordEnv {
+            guard let password = getenv(name) else {
+                throw Failure(status: .usage, text: "the environment has no variable \(name)")
+            }
+            credentials = Credentials(user: user, password: String(cString: password))
+        } else if user != nil {
+            throw Failure(status: .usage, text: "--user needs --password-env")
+        }
+        return ClientConfiguration(endpoint: endpoint, credentials: credentials)
+    }
+
+    /// Where the server listens.
+    var endpoint: Endpoint {
+        if let unix { .unix(path: unix) } else { .tcp(host: host, port: port) }
+    }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Importer
+
+struct LoadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load",
+        abstract: "Load JSON Lines or CSV into a collection.",
+        discussion: """
+            Reads plain, gzip and zstd files, or standard input for `-`. Rows that are refused go \
+            to FILE.rejects.jsonl with their line and the reason, and the status is then 1. A load \
+            that was interrupted goes on with --resume.
+
+            Example:
+              aisle load products products.jsonl.zst --schema products.json
+            """
+    )
+
+    @Argument(help: "The collection.")
+    var collection: String
+
+    @Argument(help: "The file, or - for standard input.")
+    var file: String
+
+    @Option(help: "Make the collection with this schema file if there is none.")
+    var schema: String?
+
+    @Option(help: "The field that holds the id. (default: id, or else _id)")
+    var id: String?
+
+    @Option(help: "FIELD=FILE.npy: vectors, f16 or f32, one row for each row of the input.")
+    var vectors: [String] = []
+
+    @Option(help: "FIELD=FILE.txt: one id on each line names the rows of FIELD's vectors.")
+    var vectorIds: [String] = []
+
+    @Option(help: "jsonl or csv. (default: told from the file's name)")
+    var format: LoadOptions.Format?
+
+    @Option(help: "Requests under way on each connection.")
+    var batch = 1_000
+
+    @Option(help: "Connections.")
+    var connections = 4
+
+    @Flag(help: "Go on after the last row that an interrupted load had acknowledged.")
+    var resume = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard (1...100_000).contains(batch) else {
+            throw ValidationError("--batch takes 1 to 100000")
+        }
+        guard (1...256).contains(connections) else {
+            throw ValidationError("--connections takes 1 to 256")
+        }
+    }
+
+    func run() throws {
+        var options = LoadOptions(collection: collection, input: file)
+        options.schemaPath = schema
+        options.idField = id
+        options.format = format
+        options.batch = batch
+        options.connections = connections
+        options.resume = resume
+        options.client = try connection.client()
+        var names = try Dictionary(
+            vectorIds.map(Self.pair),
+            uniquingKeysWith: { _, last in last }
+        )
+        for (field, path) in try vectors.map(Self.pair) {
+            let ids = names.removeValue(forKey: field)
+            options.vectors.append(.init(field: field, path: path, idsPath: ids))
+        }
+        guard names.isEmpty else {
+            throw Failure(status: .usage, text: "--vector-ids needs --vectors of the same field")
+        }
+        let summary: LoadSummary
+        do {
+            summary = try Loader(options).run()
+        } catch {
+            let hint = options.statePath == nil ? "" : "; once that is mended, go on with --resume"
+            throw Failure(status: .unreachable, text: "aisle load: \(error)\(hint)")
+        }
+        report(summary, options)
+        if summary.rejectedCount > 0 { throw ExitCode(Failure.Status.partial.rawValue) }
+    }
+
+    private func report(_ summary: LoadSummary, _ options: LoadOptions) {
+        let seconds = Double(Int(summary.elapsed.seconds * 100)) / 100
+        var line = "\(grouped(summary.loadedCount)) rows loaded in \(seconds) s"
+        line += ", \(grouped(Int(summary.rate)))/s"
+        if summary.skippedCount > 0 { line += ", \(grouped(summary.skippedCount)) were there" }
+        if summary.retriedCount > 0 { line += ", \(grouped(summary.retriedCount)) sent twice" }
+        print(line)
+        if summary.rejectedCount > 0 {
+            print("\(grouped(summary.rejectedCount)) rows rejected: see \(options.rejectsPath)")
+        }
+    }
+
+    private static func pair(_ text: String) throws -> (String, String) {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else {
+            throw Failure(status: .usage, text: "`\(text)` is not FIELD=FILE")
+        }
+        return (parts[0], parts[1])
+    }
+}
+
+extension LoadOptions.Format: ExpressibleByArgument {}
