@@ -171,7 +171,7 @@ import Testing
 
     @Test func fileStaysWithinBoundUnderRandomRewrites() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        let ratio = try rewriteRatio(documentCount: 2_000, rewrites: 20, batch: 20, seed: seed)
+        let ratio = try rewriteRatio(documentCount: 1_000, rewrites: 20, batch: 10, seed: seed)
         #expect(ratio <= 3, "seed \(seed)")
     }
 
