@@ -35,7 +35,7 @@ count_swift() {
     local total bad
     total=$(grep -oE 'Test run with [0-9]+ tests?' "$1" \
         | awk '{ sum += $4 } END { print sum + 0 }') || true
-    bad=$(grep -cE '✘ Test .* failed after' "$1") || true
+    bad=$(grep -E '✘ Test .* failed after' "$1" | grep -cv 'Test run with') || true
     total=${total:-0}
     # A crash or a race ends with a status and no line of its own.
     if [ "$2" != 0 ] && [ "$bad" = 0 ]; then bad=1 total=$((total + 1)); fi
@@ -58,6 +58,15 @@ count_pytest() {
     done
     if [ "$2" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
     echo "$good" "$bad" "$left"
+}
+
+# A part that ends with such a line of its own: "12 passed, 0 failed".
+count_plain() {
+    local good bad
+    read -r good bad < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -1 | tr -dc '0-9 \n')
+    good=${good:-0} bad=${bad:-0}
+    if [ "$2" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+    echo "$good" "$bad" 0
 }
 
 # The closing line; the exit status of the whole run.
