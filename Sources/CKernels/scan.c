@@ -351,3 +351,143 @@ int64_t ck_select(int64_t *keys, size_t count, size_t k) {
 size_t ck_allocated_size(const void *block) {
     return malloc_usable_size((void *)block) + sizeof(size_t);
 }
+
+size_t ck_pairs_within(int64_t *keys, uint32_t *list, size_t count, int64_t lo, int64_t hi) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t key = keys[i];
+        keys[kept] = key;
+        list[kept] = list[i];
+        kept += (size_t)((key >= lo) & (key <= hi));
+    }
+    return kept;
+}
+
+// Few of many: a max-heap of the k best, whose root turns nearly every key away in one compare.
+int64_t ck_kth(int64_t *keys, size_t count, size_t k) {
+    int64_t heap[512];
+    if (k > 512 || k * 8 > count) return ck_select(keys, count, k);
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t key = keys[i];
+        if (size < k) {
+            size_t child = size++;
+            while (child > 0 && heap[(child - 1) / 2] < key) {
+                heap[child] = heap[(child - 1) / 2];
+                child = (child - 1) / 2;
+            }
+            heap[child] = key;
+        } else if (key < heap[0]) {
+            size_t parent = 0;
+            for (;;) {
+                size_t child = parent * 2 + 1;
+                if (child >= k) break;
+                if (child + 1 < k && heap[child + 1] > heap[child]) child++;
+                if (heap[child] <= key) break;
+                heap[parent] = heap[child];
+                parent = child;
+            }
+            heap[parent] = key;
+        }
+    }
+    return heap[0];
+}
+
+void ck_list_codes(
+    const uint8_t *codes, const uint32_t *list, size_t count, uint8_t *codes_out,
+    uint32_t *counts) {
+    for (size_t i = 0; i < count; i++) {
+        uint8_t code = codes[list[i]];
+        codes_out[i] = code;
+        counts[code] += 1;
+    }
+}
+
+size_t ck_list_within(
+    uint32_t *list, const uint8_t *codes, size_t count, uint8_t first, uint8_t last) {
+    size_t kept = 0;
+    uint8_t span = (uint8_t)(last - first);
+    for (size_t i = 0; i < count; i++) {
+        list[kept] = list[i];
+        kept += (uint8_t)(codes[i] - first) <= span;
+    }
+    return kept;
+}
+
+static inline double decode_double(int64_t key) {
+    int64_t bits = key ^ ((key >> 63) & INT64_MAX);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// Neumaier's sum: also right when the next number is larger than the sum so far.
+static inline void add_double(ck_double_group *g, int64_t key) {
+    double value = decode_double(key);
+    double next = g->sum + value;
+    double sum_first = (g->sum - next) + value, value_first = (value - next) + g->sum;
+    double lost = __builtin_fabs(g->sum) >= __builtin_fabs(value) ? sum_first : value_first;
+    // Infinities would turn the correction into not a number.
+    g->correction += __builtin_isfinite(next) ? lost : 0;
+    g->sum = next;
+    g->count += 1;
+    if (key < g->min) g->min = key;
+    if (key > g->max) g->max = key;
+}
+
+static void join_double(ck_double_group *a, const ck_double_group *b) {
+    if (b->count == 0) return;
+    double next = a->sum + b->sum;
+    double lost = __builtin_fabs(a->sum) >= __builtin_fabs(b->sum) ? (a->sum - next) + b->sum
+                                                                   : (b->sum - next) + a->sum;
+    a->correction += b->correction + (__builtin_isfinite(next) ? lost : 0);
+    a->sum = next;
+    a->count += b->count;
+    if (b->min < a->min) a->min = b->min;
+    if (b->max > a->max) a->max = b->max;
+}
+
+// Four sums side by side: one alone waits for each addition.
+void ck_double_stats(
+    const int64_t *keys, size_t blocks, const uint64_t *mask, ck_double_group *out) {
+    ck_double_group lanes[4];
+    for (int i = 0; i < 4; i++) lanes[i] = (ck_double_group){0, 0, 0, INT64_MAX, INT64_MIN};
+    for (size_t b = 0; b < blocks; b++) {
+        uint64_t m = ck_mask_word(mask, b);
+        const int64_t *k = keys + b * 64;
+        if (m == ~UINT64_C(0)) {
+            for (int j = 0; j < 64; j += 4) {
+                add_double(&lanes[0], k[j]);
+                add_double(&lanes[1], k[j + 1]);
+                add_double(&lanes[2], k[j + 2]);
+                add_double(&lanes[3], k[j + 3]);
+            }
+            continue;
+        }
+        for (int lane = 0; m; m &= m - 1, lane = (lane + 1) & 3) {
+            add_double(&lanes[lane], k[__builtin_ctzll(m)]);
+        }
+    }
+    for (int i = 0; i < 4; i++) join_double(out, &lanes[i]);
+}
+
+#define DOUBLE_GROUPS(CODE)                                                          \
+    do {                                                                             \
+        const CODE *c = codes;                                                       \
+        for (size_t b = 0; b < blocks; b++) {                                        \
+            for (uint64_t m = ck_mask_word(mask, b); m; m &= m - 1) {                \
+                size_t row = b * 64 + (size_t)__builtin_ctzll(m);                    \
+                add_double(&groups[c[row]], keys[row]);                              \
+            }                                                                        \
+        }                                                                            \
+    } while (0)
+
+void ck_double_group_stats(
+    const int64_t *keys, const void *codes, int code_width, size_t blocks, const uint64_t *mask,
+    ck_double_group *groups) {
+    switch (code_width) {
+    case 1: DOUBLE_GROUPS(uint8_t); break;
+    case 2: DOUBLE_GROUPS(uint16_t); break;
+    default: DOUBLE_GROUPS(uint32_t); break;
+    }
+}

@@ -88,7 +88,7 @@ static size_t v512_u8_range_list(
     if (mask_a && mask_b) {
         for (size_t b = 0; b < blocks; b++) {
             uint64_t m = range64(_mm512_loadu_si512(codes + b * 64), l, s) & mask_a[b] & mask_b[b];
-            if (m) out = append(out, m, (uint32_t)(b * 64), iota);
+            out = append(out, m, (uint32_t)(b * 64), iota);
         }
         return (size_t)(out - list);
     }

@@ -58,6 +58,9 @@ extension Sketch {
         guard let window = window(query.lo, query.hi) else { return }
         let matchCount = query.match.map { $0.countIntersectionFast(query.visible) }
         if matchCount == 0 { return }
+        if let match = query.match, let matchCount, matchCount < liveCount / 16 {
+            return collectListed(query, match, matchCount, window, keys, into: &out)
+        }
         let share = matchCount.map { min(1, Double($0) / Double(max(liveCount, 1))) } ?? 1
         var expectedPerRow = share
         var (first, last) = (window.first, window.last)
@@ -74,8 +77,9 @@ extension Sketch {
             while code >= first, code <= last {
                 let inCode = count(ofCode: code)
                 rows += inCode
-                // Of a bucket that the bound cuts, how much lies inside is not known.
-                taken += code == window.edgeA || code == window.edgeB ? 0 : Double(inCode)
+                // Of a bucket that the bound cuts, how much lies inside is a guess: take half of it.
+                let isEdge = code == window.edgeA || code == window.edgeB
+                taken += isEdge ? Double(inside(code, query)) / 2 : Double(inCode)
                 if query.descending { from = code } else { to = code }
                 if taken >= target { break }
                 code += query.descending ? -1 : 1
@@ -86,6 +90,12 @@ extension Sketch {
             if query.descending { last = from - 1 } else { first = to + 1 }
             expectedPerRow /= 4
         }
+    }
+
+    /// About how many rows of a code have a key that counts.
+    private func inside(_ code: Int, _ query: ExtremesQuery) -> Int {
+        guard let bounds = bounds(ofCode: code) else { return 0 }
+        return estimate(max(bounds.min, query.lo), min(bounds.max, query.hi))
     }
 
     /// Lists the rows of the codes, and appends those whose key counts; returns how many.
@@ -110,36 +120,92 @@ extension Sketch {
             query.visible.words,
             list.base
         )
-        let found = Scratch<Int64>(count)
-        keys.gather(list.base, count, found.base)
-        let before = out.count
-        out.reserveCapacity(before + count)
-        if !isCut, count > query.count * 2 + 64 {
-            return prune(query, list.base, found.base, count, into: &out)
-        }
-        for i in 0..<count {
-            let key = found.base[i]
-            if key >= query.lo, key <= query.hi {
-                out.append(KeyedSlot(key: key, slot: list.base[i]))
-            }
-        }
-        return out.count - before
+        return emit(query, keys, list, count, isCut, into: &out)
     }
 
-    /// Appends the k first of a list with all ties of the k-th.
-    private func prune(
+    /// Appends the listed rows whose key counts, without those that k others precede; returns how
+    /// many keys counted.
+    private func emit<K: SlotKeys>(
         _ query: ExtremesQuery,
-        _ list: UnsafePointer<UInt32>,
-        _ keys: UnsafePointer<Int64>,
-        _ count: Int,
+        _ keys: borrowing K,
+        _ list: borrowing Scratch<UInt32>,
+        _ listed: Int,
+        _ isCut: Bool,
         into out: inout [KeyedSlot]
     ) -> Int {
-        let limit = kthKey(keys, count, query.count, query.descending)
-        let before = out.count
-        for i in 0..<count where query.descending ? keys[i] >= limit : keys[i] <= limit {
-            out.append(KeyedSlot(key: keys[i], slot: list[i]))
+        let found = Scratch<Int64>(listed)
+        keys.gather(list.base, listed, found.base)
+        var count = listed
+        if isCut { count = ck_pairs_within(found.base, list.base, listed, query.lo, query.hi) }
+        if count > query.count * 2 + 64 {
+            let limit = kthKey(found.base, count, query.count, query.descending)
+            let kept = ck_pairs_within(
+                found.base,
+                list.base,
+                count,
+                query.descending ? limit : .min,
+                query.descending ? .max : limit
+            )
+            append(found.base, list.base, kept, into: &out)
+        } else {
+            append(found.base, list.base, count, into: &out)
         }
-        return out.count - before
+        return count
+    }
+
+    private func append(
+        _ keys: UnsafePointer<Int64>,
+        _ list: UnsafePointer<UInt32>,
+        _ count: Int,
+        into out: inout [KeyedSlot]
+    ) {
+        out.reserveCapacity(out.count + count)
+        for i in 0..<count { out.append(KeyedSlot(key: keys[i], slot: list[i])) }
+    }
+
+    /// As ``collect(_:_:into:)`` where few rows match: they are listed once and their codes counted,
+    /// so the window is exact however much the filter has to do with the order.
+    private func collectListed<K: SlotKeys>(
+        _ query: ExtremesQuery,
+        _ match: Bitmap,
+        _ matchCount: Int,
+        _ window: Window,
+        _ keys: borrowing K,
+        into out: inout [KeyedSlot]
+    ) {
+        let list = Scratch<UInt32>(matchCount + 64)
+        let blocks = min(blockCount, query.visible.wordCapacity, match.wordCapacity)
+        let cells = codes.cells(UInt8.self)
+        let count = ck_scan().pointee.u8_range_list(
+            cells,
+            blocks,
+            UInt8(window.first),
+            UInt8(window.last),
+            match.words,
+            query.visible.words,
+            list.base
+        )
+        let listCodes = Scratch<UInt8>(count)
+        let inCode = Scratch<UInt32>(256)
+        inCode.base.initialize(repeating: 0, count: 256)
+        ck_list_codes(cells, list.base, count, listCodes.base, inCode.base)
+        // Rows of a bucket that the bound cuts may not count, so they do not fill the page.
+        var code = query.descending ? window.last : window.first
+        var taken = 0
+        while code > window.first || !query.descending, code < window.last || query.descending {
+            if code != window.edgeA, code != window.edgeB { taken += Int(inCode.base[code]) }
+            if taken >= query.count { break }
+            code += query.descending ? -1 : 1
+        }
+        let kept = ck_list_within(
+            list.base,
+            listCodes.base,
+            count,
+            UInt8(query.descending ? code : window.first),
+            UInt8(query.descending ? window.last : code)
+        )
+        let isCut = window.edgeA != 0 || window.edgeB != 0
+        _ = emit(query, keys, list, kept, isCut, into: &out)
     }
 }
 
@@ -151,8 +217,10 @@ func kthKey(
     _ descending: Bool
 ) -> Int64 {
     let copy = Scratch<Int64>(count)
-    copy.base.update(from: keys, count: count)
-    return ck_select(copy.base, count, descending ? count - k + 1 : k)
+    // The complement reverses the order without overflow.
+    for i in 0..<count { copy.base[i] = descending ? ~keys[i] : keys[i] }
+    let key = ck_kth(copy.base, count, k)
+    return descending ? ~key : key
 }
 
 /// Drops what cannot be among the k first of `found[start...]`, if that is much.
@@ -161,7 +229,7 @@ func pruneExtremes(_ found: inout [KeyedSlot], from start: Int, count k: Int, de
     guard count > k * 2 + 64 else { return }
     let keys = Scratch<Int64>(count)
     for i in 0..<count { keys.base[i] = found[start + i].key }
-    let limit = ck_select(keys.base, count, descending ? count - k + 1 : k)
+    let limit = kthKey(keys.base, count, k, descending)
     var kept = start
     for i in start..<found.count
     where descending ? found[i].key >= limit : found[i].key <= limit {

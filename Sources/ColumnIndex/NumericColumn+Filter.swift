@@ -139,11 +139,13 @@ extension NumericColumn {
         let toCheck = Bitmap(capacity: blocks * 64)
         scan.u8_table(codes, blocks, table, 2, toCheck.words)
         if let mask { scan.words_and(toCheck.words, mask, blocks) }
-        let keys = keys
-        toCheck.forEach { slot in
+        let rows = toCheck.slots()
+        let found = Scratch<Int64>(rows.count)
+        keys.gather(rows, rows.count, found.base)
+        for (i, slot) in rows.enumerated() {
             let isWanted =
                 codes[Int(slot)] == 3
-                ? hasCommon(list(slot), sorted) : contains(sorted, keys.key(slot))
+                ? hasCommon(list(slot), sorted) : contains(sorted, found.base[i])
             if isWanted { bitmap.set(slot) }
         }
     }

@@ -44,6 +44,12 @@ package struct NumericStats: Equatable, Sendable {
         doubleSum = next
     }
 
+    /// Becomes what a kernel counted.
+    mutating func take(_ group: ck_double_group) {
+        (count, min, max) = (Int(group.count), group.min, group.max)
+        (doubleSum, correction) = (group.sum, group.correction)
+    }
+
     /// Folds the running correction into the sum.
     mutating func finish() {
         doubleSum += correction
@@ -70,8 +76,7 @@ extension NumericColumn {
             ck_stats(values.base, Int32(values.width), blocks, mask.words, &group)
             result = exact(group)
         } else {
-            let keys = keys
-            mask.forEach { result.add(keys.key($0), .double) }
+            doubleStats(mask, blocks, &result)
         }
         sketch.forEachSeveral(match, nil) { slot in
             let list = list(slot)
@@ -79,6 +84,17 @@ extension NumericColumn {
         }
         result.finish()
         return result
+    }
+
+    private func doubleStats(_ mask: Bitmap, _ blocks: Int, _ result: inout NumericStats) {
+        guard values.width == 8 else {
+            // A few doubles close together may fit narrow cells.
+            let keys = keys
+            return mask.forEach { result.add(keys.key($0), .double) }
+        }
+        var group = ck_double_group(count: 0, sum: 0, correction: 0, min: .max, max: .min)
+        ck_double_stats(values.cells(Int64.self), blocks, mask.words, &group)
+        result.take(group)
     }
 
     /// The rows of `match` with exactly one key, and how many blocks they fill.
@@ -139,8 +155,7 @@ extension NumericColumn {
                 stats[code] = exact(raw[code])
             }
         } else {
-            let keys = keys
-            mask.forEach { slot in stats[Int(groups.code(slot))].add(keys.key(slot), .double) }
+            doubleStats(mask, blocks, by: groups, &stats)
         }
         // Rows of several terms, and rows of several keys.
         if groups.severalCount > 0 {
@@ -164,6 +179,33 @@ extension NumericColumn {
             result.append(GroupStats(code: UInt32(code), stats: stats[code]))
         }
         return result
+    }
+
+    private func doubleStats(
+        _ mask: Bitmap,
+        _ blocks: Int,
+        by groups: KeywordColumn,
+        _ stats: inout [NumericStats]
+    ) {
+        guard values.width == 8 else {
+            let keys = keys
+            return mask.forEach { slot in
+                stats[Int(groups.code(slot))].add(keys.key(slot), .double)
+            }
+        }
+        let empty = ck_double_group(count: 0, sum: 0, correction: 0, min: .max, max: .min)
+        var raw = [ck_double_group](repeating: empty, count: groups.codeLimit)
+        ck_double_group_stats(
+            values.cells(Int64.self),
+            groups.codes.base,
+            Int32(groups.codes.width),
+            blocks,
+            mask.words,
+            &raw
+        )
+        for code in raw.indices.dropFirst(4) where raw[code].count > 0 {
+            stats[code].take(raw[code])
+        }
     }
 
     /// How many rows of `match` have a key in each of edges[0]..<edges[1], edges[1]..<edges[2], ….

@@ -23,13 +23,14 @@ package final class NumericColumn {
 
     /// What the keys stand for.
     package let kind: Kind
-    var sketch = Sketch()
-    var values = SlotBuffer(width: 1)
+    // The caller holds the lock, so run-time exclusivity checks buy nothing: they took 40 % of a set.
+    @exclusivity(unchecked) var sketch = Sketch()
+    @exclusivity(unchecked) var values = SlotBuffer(width: 1)
     /// The key of a value cell of 0; 0 at 8 bytes.
-    var base: Int64 = 0
-    private var hasBase = false
-    var lists = SlotBuffer(width: 4)
-    var arena = ListArena()
+    @exclusivity(unchecked) var base: Int64 = 0
+    @exclusivity(unchecked) private var hasBase = false
+    @exclusivity(unchecked) var lists = SlotBuffer(width: 4)
+    @exclusivity(unchecked) var arena = ListArena()
 
     /// An empty column.
     package init(kind: Kind = .integer) { self.kind = kind }

@@ -9,9 +9,12 @@ import Glibc
 /// Threads: one writer, or any number of readers.
 package final class Bitmap {
     /// The words; valid until the bitmap grows or is released. For kernels.
-    @usableFromInline package private(set) var words: UnsafeMutablePointer<UInt64>
+    // One writer or many readers is the contract: run-time exclusivity checks would cost more
+    // than the access itself.
+    @exclusivity(unchecked) @usableFromInline package private(set) var words:
+        UnsafeMutablePointer<UInt64>
     /// Words allocated.
-    @usableFromInline package private(set) var wordCapacity: Int
+    @exclusivity(unchecked) @usableFromInline package private(set) var wordCapacity: Int
 
     /// An empty set with room for `capacity` rows.
     ///

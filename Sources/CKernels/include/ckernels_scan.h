@@ -95,3 +95,33 @@ size_t ck_u16_test(const uint16_t *rows, size_t count, const uint64_t *bits);
 int64_t ck_select(int64_t *keys, size_t count, size_t k);
 /// The bytes that the allocator set aside for a block of malloc, its own header included.
 size_t ck_allocated_size(const void *block);
+
+/// Drops the pairs whose key is not in lo...hi, in place; returns how many stay, in order.
+size_t ck_pairs_within(int64_t *keys, uint32_t *list, size_t count, int64_t lo, int64_t hi);
+/// The k-th smallest (1 <= k <= count) key; leaves the keys as they are unless `k` is large, when it
+/// may reorder them. Give it a copy.
+int64_t ck_kth(int64_t *keys, size_t count, size_t k);
+/// codes_out[i] = codes[list[i]]; adds each to counts[code].
+void ck_list_codes(
+    const uint8_t *codes, const uint32_t *list, size_t count, uint8_t *codes_out,
+    uint32_t *counts);
+/// Keeps the rows whose code is in first...last, in place; returns how many.
+size_t ck_list_within(
+    uint32_t *list, const uint8_t *codes, size_t count, uint8_t first, uint8_t last);
+
+/// Running figures of doubles; `correction` is what the sum lacks.
+typedef struct {
+    uint64_t count;
+    double sum;
+    double correction;
+    int64_t min;
+    int64_t max;
+} ck_double_group;
+
+/// Adds the masked keys, doubles in their ordered form, to `out`.
+void ck_double_stats(
+    const int64_t *keys, size_t blocks, const uint64_t *mask, ck_double_group *out);
+/// Adds the masked keys to groups[code].
+void ck_double_group_stats(
+    const int64_t *keys, const void *codes, int code_width, size_t blocks, const uint64_t *mask,
+    ck_double_group *groups);
