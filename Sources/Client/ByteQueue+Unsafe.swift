@@ -9,10 +9,12 @@ import Glibc
 /// One owner at a time: not `Sendable`. A pointer that it hands out is good until the next call
 /// that reserves, appends or takes.
 package final class ByteQueue {
-    @usableFromInline var base: UnsafeMutableRawPointer
-    @usableFromInline var capacity: Int
-    @usableFromInline var head = 0
-    @usableFromInline var tail = 0
+    // The run-time checks of exclusive access cost three quarters of the time of filling a queue
+    // with short words. SAFETY: no accessor calls out of this file while it holds one of these.
+    @exclusivity(unchecked) @usableFromInline var base: UnsafeMutableRawPointer
+    @exclusivity(unchecked) @usableFromInline var capacity: Int
+    @exclusivity(unchecked) @usableFromInline var head = 0
+    @exclusivity(unchecked) @usableFromInline var tail = 0
 
     /// An empty queue with room for `capacity` bytes.
     package init(capacity: Int = 256 << 10) {

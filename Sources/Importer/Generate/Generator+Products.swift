@@ -210,11 +210,12 @@ enum Words {
         "US", "DE", "IT", "PT", "JP", "VN", "IN", "MX", "CA", "PL",
     ]
     static let openers: [StaticString] = [
-        "Meet the new favourite of the house: a", "Made for daily use and long trips, this is a",
-        "From our own workshop comes a", "Small on the shelf, large in use: a",
-        "Designed together with people who use it every day, a",
-        "For everyone who has waited for it, here is a",
-        "Simple to look at and hard to put down: a", "Our customers asked and we built a",
+        "Meet the new favourite of the house: the",
+        "Made for daily use and long trips, this is the",
+        "From our own workshop comes the", "Small on the shelf, large in use: the",
+        "Designed together with people who use it every day, the",
+        "For everyone who has waited for it, here is the",
+        "Simple to look at and hard to put down: the", "Our customers asked and we built the",
     ]
     static let joints: [StaticString] = [
         "It also comes with", "You will like", "Look forward to", "What sets it apart is",
