@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CKernels
 
 /// Lists of UInt32 in one block of memory, with freed places reused by size class.
 ///
@@ -14,11 +14,11 @@ struct ListArena: ~Copyable {
 
     init() {
         capacity = 256
-        guard let raw = malloc(capacity * 4) else { fatalError("out of memory") }
+        guard let raw = ck_pages_allocate(capacity * 4) else { fatalError("out of memory") }
         base = raw.bindMemory(to: UInt32.self, capacity: capacity)
     }
 
-    deinit { Glibc.free(base) }
+    deinit { ck_pages_free(base, capacity * 4) }
 
     /// A new list of `count` elements, uninitialised. - Complexity: O(1) amortised.
     mutating func allocate(_ count: Int) -> UInt32 {
@@ -29,20 +29,21 @@ struct ListArena: ~Copyable {
             freeHeads[size.index] = base[handle]
         } else {
             handle = used
+            precondition(used + units <= Int(UInt32.max), "list handles are 32 bits")
+            if used + units > capacity { grow(used + units) }
             used += units
-            precondition(used <= Int(UInt32.max), "list handles are 32 bits")
-            if used > capacity { grow() }
         }
         base[handle] = UInt32(count)
         return UInt32(handle)
     }
 
-    private mutating func grow() {
-        capacity = max(used, capacity + capacity / 4)
-        guard let raw = realloc(base, capacity * 4) else {
-            fatalError("out of memory: \(capacity * 4) bytes")
+    private mutating func grow(_ needed: Int) {
+        let next = max(needed, capacity + capacity / 2)
+        guard let raw = ck_pages_grow(base, capacity * 4, next * 4, used * 4) else {
+            fatalError("out of memory: \(next * 4) bytes")
         }
-        base = raw.bindMemory(to: UInt32.self, capacity: capacity)
+        base = raw.bindMemory(to: UInt32.self, capacity: next)
+        capacity = next
     }
 
     /// Gives a list's place back. - Complexity: O(1).

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import Glibc
 
 /// A growable array of fixed-width cells, one per row (or term), aligned to 64 bytes.
@@ -19,12 +20,12 @@ struct SlotBuffer: ~Copyable {
         base = SlotBuffer.allocate(64 * width)
     }
 
-    deinit { free(base) }
+    deinit { ck_pages_free(base, cellCapacity * width) }
 
     private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
-        var raw: UnsafeMutableRawPointer?
-        let status = posix_memalign(&raw, 64, byteCount)
-        guard status == 0, let raw else { fatalError("out of memory: \(byteCount) bytes") }
+        guard let raw = ck_pages_allocate(byteCount) else {
+            fatalError("out of memory: \(byteCount) bytes")
+        }
         return raw
     }
 
@@ -36,12 +37,18 @@ struct SlotBuffer: ~Copyable {
     @inline(never) private mutating func grow(_ count: Int) {
         let needed = (count + 63) / 64 * 64
         if needed > cellCapacity {
-            cellCapacity = max(needed, (cellCapacity + cellCapacity / 2 + 63) / 64 * 64)
-            let next = SlotBuffer.allocate(cellCapacity * width)
-            // SAFETY: both blocks hold at least cellCount cells.
-            next.copyMemory(from: base, byteCount: cellCount * width)
-            free(base)
-            base = next
+            let next = max(needed, (cellCapacity + cellCapacity / 2 + 63) / 64 * 64)
+            // SAFETY: the block holds cellCapacity cells, of which cellCount are in use.
+            guard
+                let grown = ck_pages_grow(
+                    base,
+                    cellCapacity * width,
+                    next * width,
+                    cellCount * width
+                )
+            else { fatalError("out of memory: \(next * width) bytes") }
+            base = grown
+            cellCapacity = next
         }
         // Zero a little ahead, so that row-by-row growth does not come here for every block.
         let ahead = min(cellCapacity, (needed + needed / 64 + 63) / 64 * 64)
