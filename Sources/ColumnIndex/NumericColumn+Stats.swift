@@ -12,7 +12,7 @@ package struct NumericStats: Equatable, Sendable {
     package var sum: Int128 = 0
     /// The sum of the doubles, with Neumaier's compensation; only in columns of doubles, else 0.
     package var doubleSum = 0.0
-    @usableFromInline var correction = 0.0
+    var correction = 0.0
 
     package init() {}
 
@@ -23,7 +23,8 @@ package struct NumericStats: Equatable, Sendable {
         max = Swift.max(max, other.max)
         sum += other.sum
         addDouble(other.doubleSum)
-        doubleSum += other.correction
+        correction += other.correction
+        finish()
     }
 
     mutating func add(_ key: Int64, _ kind: NumericColumn.Kind) {
