@@ -6,5 +6,10 @@ enum HoursRule {
         guard value.kind == .object else {
             throw ValidationError(path: "", rule: "type hours", value: describe(value))
         }
+        do {
+            _ = try OpeningHours(value.json)
+        } catch {
+            throw ValidationError(path: error.path, rule: "\(error.rule.rawValue)", value: "")
+        }
     }
 }
