@@ -36,7 +36,7 @@ let package = Package(
             cSettings: [.unsafeFlags(["-O3"], .when(configuration: .release))]),
         // Plain values.
         .target(name: "Primitives", swiftSettings: leaf),
-        .target(name: "Documents", dependencies: ["CSIMDJSON", "Primitives"], swiftSettings: leaf),
+        .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
         .target(name: "Schema", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
         .target(
             name: "Query", dependencies: ["Schema", "Documents", "Primitives"],

@@ -39,9 +39,8 @@ package struct CandidateCollector {
         gather(0, match: match, visible: visible, need: count, after: after, into: &slots)
         found.reserveCapacity(slots.count)
         for slot in slots {
-            let (orderClass, key) = partition.candidateKey(levels[0], slot)
-            found.append(
-                Candidate(orderClass: orderClass, key: key, partition: index, slot: slot))
+            let key = partition.candidateKey(levels[0], slot)
+            found.append(Candidate(key: key, partition: index, slot: slot))
         }
     }
 

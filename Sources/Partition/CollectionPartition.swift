@@ -138,11 +138,51 @@ package final class CollectionPartition: @unchecked Sendable {
         rows.isVisible(slot, at: version)
     }
 
+    /// The row in which `version` sees a document; nil if it does not.
+    package func slot(of number: UInt32, at version: Version) -> Slot? {
+        let newest = heads.slot(number)
+        if newest != Heads.noSlot, rows.isVisible(newest, at: version) { return newest }
+        if heads.key(number).version <= version { return nil }
+        return rows.deadSlot(of: number, at: version)
+    }
+
     /// The rows that `version` sees. The bitmap may be shared: do not change it.
     package func visible(at version: Version, scratch: Bitmap) -> Bitmap {
         if rows.isCurrent(at: version) { return rows.live }
         rows.fillVisible(at: version, into: scratch)
         return scratch
+    }
+
+    /// Up to `limit` live rows from `slot` on that were born after a version; moves `slot` on.
+    ///
+    /// Takes the reader lock itself.
+    package func liveRows(
+        from slot: inout Slot, after version: Version, limit: Int
+    ) -> [(slot: Slot, key: LogKey)] {
+        lock.lockForReading()
+        defer { lock.unlock() }
+        var found: [(slot: Slot, key: LogKey)] = []
+        while found.count < limit, let next = rows.live.first(from: slot) {
+            slot = next + 1
+            let key = rows.key(next)
+            if key.version > version { found.append((next, key)) }
+        }
+        return found
+    }
+
+    /// Up to `limit` rows from `slot` on, dead ones that are not freed among them; moves `slot` on.
+    ///
+    /// Takes the reader lock itself.
+    package func allRows(from slot: inout Slot, limit: Int) -> [(slot: Slot, key: LogKey)] {
+        lock.lockForReading()
+        defer { lock.unlock() }
+        var found: [(slot: Slot, key: LogKey)] = []
+        while found.count < limit, Int(slot) < rows.slotBound {
+            let key = rows.key(slot)
+            if key != .none { found.append((slot, key)) }
+            slot += 1
+        }
+        return found
     }
 
     // MARK: - Ids

@@ -30,16 +30,15 @@ package enum OrderClass: UInt8, Sendable, Comparable, CaseIterable {
     }
 }
 
-/// A row that may belong to a page: its class and first key, turned so that less comes first.
+/// A row that may belong to a page, and its first key, turned so that less comes first.
 package struct Candidate: Sendable {
-    package var orderClass: OrderClass
-    /// The level's key, complemented where the level is descending; 0 unless present.
+    /// The first level's key, complemented where that is descending. Rows without a value have the
+    /// key of the end at which they stand; rows of equal keys may still differ.
     package var key: Int64
     package var partition: UInt16
     package var slot: Slot
 
-    package init(orderClass: OrderClass, key: Int64, partition: UInt16, slot: Slot) {
-        self.orderClass = orderClass
+    package init(key: Int64, partition: UInt16, slot: Slot) {
         self.key = key
         self.partition = partition
         self.slot = slot
@@ -65,27 +64,27 @@ extension CollectionPartition {
         }
     }
 
-    /// The row's class and turned key at a level.
-    package func candidateKey(_ level: OrderLevel, _ slot: Slot) -> (OrderClass, Int64) {
+    /// The row's turned key at a level: see ``Candidate``.
+    package func candidateKey(_ level: OrderLevel, _ slot: Slot) -> Int64 {
         switch level {
         case .id(let descending):
             let key = orderedPrefix(id(slot), from: commonIDPrefix.count)
-            return (.present, descending ? ~key : key)
+            return descending ? ~key : key
         case .column(let field, let descending):
-            guard let column = readyColumn(field) else { return (.missing, 0) }
-            let orderClass = OrderClass(column.state(slot))
-            guard orderClass == .present else { return (orderClass, 0) }
+            guard let column = readyColumn(field), column.state(slot) == .present else {
+                return descending ? Int64.max : Int64.min
+            }
             let key: Int64
             switch column.storage {
             case .numeric(let numeric):
                 key = descending ? numeric.maxKey(slot) : numeric.key(slot)
             case .keyword(let keyword):
                 guard let code = keyword.sortCode(slot, descending: descending) else {
-                    return (.missing, 0)
+                    return descending ? Int64.max : Int64.min
                 }
                 key = KeywordColumn.sortKey(keyword.term(code))
             }
-            return (orderClass, descending ? ~key : key)
+            return descending ? ~key : key
         }
     }
 

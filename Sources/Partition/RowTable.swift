@@ -112,6 +112,19 @@ final class RowTable {
         return born[index] < bound && (died[index] == 0 || died[index] >= bound)
     }
 
+    /// The dead row in which `version` sees a document. Complexity: O(deaths since `version`).
+    func deadSlot(of number: UInt32, at version: Version) -> Slot? {
+        let bound = (version.rawValue + 1) << 16
+        var position = deaths.count
+        while position > deathsHead {
+            position -= 1
+            let slot = deaths[position]
+            if died[Int(slot)] < bound { return nil }
+            if numbers[Int(slot)] == number, born[Int(slot)] < bound { return slot }
+        }
+        return nil
+    }
+
     /// Frees up to `limit` rows that died at or before `horizon`; `clear` empties their columns.
     ///
     /// - Returns: how many were freed.

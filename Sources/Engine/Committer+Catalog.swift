@@ -1,0 +1,110 @@
+import Documents
+import DocumentStore
+import Partition
+import Primitives
+package import Schema
+
+/// Changes of the catalogue: made between two groups, in one transaction of the meta table each.
+extension Committer {
+    package func create(_ name: String, schema: Schema) throws -> WriteResult {
+        let catalog = shared.catalog
+        if catalog.collections[name] != nil || catalog.aliases[name] != nil {
+            throw EngineError(.duplicate, name, "the name is taken", hint: "DROP it first")
+        }
+        let id = nextCollection
+        try writer.begin()
+        try writer.putMeta(
+            MetaKey.collectionPrefix + name, CollectionRow(id: id, schema: schema).bytes)
+        try writer.putMeta(MetaKey.nextCollection, MetaKey.bytes(UInt64(id) + 1))
+        try writer.commit()
+        nextCollection = id + 1
+        let view = CollectionView(
+            id: id, name: name, schema: schema, generation: 1, schemaGeneration: 1,
+            partitions: makePartitions(shared.partitionCount, schema: schema),
+            hashSeed: shared.hashSeed)
+        shared.setCatalog(catalog.replacing(view))
+        return .done
+    }
+
+    package func drop(_ name: String) throws -> WriteResult {
+        let catalog = shared.catalog
+        guard let view = catalog.collections[name] else {
+            throw EngineError(.notFound, name, "no such collection")
+        }
+        try writer.begin()
+        try writer.deleteMeta(MetaKey.collectionPrefix + name)
+        for (alias, target) in catalog.aliases where target == name {
+            try writer.deleteMeta(MetaKey.aliasPrefix + alias)
+        }
+        try writer.commit()
+        shared.setCatalog(catalog.removing(name))
+        uniques[view.id] = nil
+        expiries.removeAll(collection: view.id)
+        return .done
+    }
+
+    package func setAlias(_ alias: String, to name: String) throws -> WriteResult {
+        let catalog = shared.catalog
+        guard catalog.collections[name] != nil else {
+            throw EngineError(.notFound, name, "no such collection")
+        }
+        if catalog.collections[alias] != nil {
+            throw EngineError(.duplicate, alias, "a collection has this name")
+        }
+        try writer.begin()
+        try writer.putMeta(MetaKey.aliasPrefix + alias, [UInt8](name.utf8))
+        try writer.commit()
+        shared.setCatalog(catalog.settingAlias(alias, to: name))
+        return .done
+    }
+
+    /// Keeps bytes of the server's own (accounts, settings) in the meta table; nil removes them.
+    package func putSetting(_ name: String, _ bytes: [UInt8]?) throws -> WriteResult {
+        try writer.begin()
+        if let bytes {
+            try writer.putMeta(MetaKey.settingPrefix + name, bytes)
+        } else {
+            try writer.deleteMeta(MetaKey.settingPrefix + name)
+        }
+        try writer.commit()
+        return .done
+    }
+
+    /// Stores a collection's row and swaps its view.
+    func replace(_ view: CollectionView, pending: JSON?) throws(StoreError) {
+        try writer.begin()
+        try writer.putMeta(
+            MetaKey.collectionPrefix + view.name,
+            CollectionRow(id: view.id, schema: view.schema, pending: pending).bytes)
+        try writer.commit()
+        shared.setCatalog(shared.catalog.replacing(view))
+    }
+
+    /// Notes an accepted change in the collection's row, so that a restart takes it up again.
+    func notePending(_ view: CollectionView, _ change: JSON?) throws(StoreError) {
+        try writer.begin()
+        try writer.putMeta(
+            MetaKey.collectionPrefix + view.name,
+            CollectionRow(id: view.id, schema: view.schema, pending: change).bytes)
+        try writer.commit()
+    }
+
+    /// Fills a collection's unique tables from its live rows.
+    ///
+    /// - Complexity: O(documents × unique fields).
+    func rebuildUniques(_ view: CollectionView) {
+        var tables: [FieldNumber: UniqueTable] = [:]
+        for field in view.uniqueFields {
+            var table = UniqueTable()
+            for (index, partition) in view.partitions.enumerated() {
+                partition.forEachUniqueValue(field: field) { number, value in
+                    table.set(
+                        uniqueKey(field, view, value),
+                        to: UniqueTable.Holder(partition: index, number: number))
+                }
+            }
+            tables[field] = table
+        }
+        uniques[view.id] = tables
+    }
+}

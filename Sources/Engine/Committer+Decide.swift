@@ -1,0 +1,299 @@
+import Documents
+import DocumentStore
+import Partition
+import Primitives
+import Query
+import Schema
+
+/// Deciding one operation in commit order, against the heads and what its group has staged.
+extension Committer {
+    func decideOnce(
+        _ operation: WriteOperation, into stage: inout StagedGroup, version: Version, index: Int,
+        now: Int64
+    ) -> Decision {
+        if let key = operation.idempotencyKey, let first = replies.reply(key, now: now) {
+            return .answered(first)
+        }
+        do {
+            let decision = try decide(
+                operation, into: &stage, key: LogKey(version: version, index: index), now: now)
+            if let key = operation.idempotencyKey { replies.note(key, decision.value) }
+            return decision
+        } catch {
+            return .answered(.failed(error))
+        }
+    }
+
+    private func decide(
+        _ operation: WriteOperation, into stage: inout StagedGroup, key: LogKey, now: Int64
+    ) throws(EngineError) -> Decision {
+        let view = try currentView(of: operation)
+        let state = documentState(view, operation, stage)
+        switch operation.kind {
+        case .echo(let bytes):
+            return .answered(.value(bytes))
+        case .fetch(let projection, let withMeta):
+            return .answered(
+                try fetch(operation, state, stage, projection: projection, withMeta: withMeta))
+        case .remove:
+            guard state.isPresent else { return .answered(.removed(0)) }
+            try check(operation.condition, view, operation.id, state, stage)
+            try stageRemoval(
+                operation.id, hash: operation.idHash, view: view, state: state,
+                operation: .remove, into: &stage, key: key, now: now)
+            return .staged(.removed(1))
+        case .put(let prepared):
+            try check(operation.condition, view, operation.id, state, stage)
+            let old = try oldDocumentIfNeeded(operation, prepared, state, stage)
+            var prepared = prepared
+            if prepared.needsCreatedStamp {
+                prepared = try restamp(prepared, old: old, schema: view.schema)
+            }
+            let returned = returnedDocument(operation.returning, old: old, new: prepared.bytes)
+            try stageDocument(
+                prepared, operation, view: view, state: state, logOperation: .put,
+                into: &stage, key: key, now: now)
+            return .staged(
+                .written(id: operation.id, version: key.version, returned: returned))
+        case .patch(let update, let upsert):
+            return try decidePatch(
+                operation, update, upsert: upsert, view: view, state: state, into: &stage,
+                key: key, now: now)
+        }
+    }
+
+    private func decidePatch(
+        _ operation: WriteOperation, _ update: Update, upsert: Bool, view: CollectionView,
+        state: DocumentState, into stage: inout StagedGroup, key: LogKey, now: Int64
+    ) throws(EngineError) -> Decision {
+        guard state.isPresent || upsert else {
+            throw EngineError(
+                .notFound, String(decoding: operation.id, as: UTF8.self),
+                "no document with this id", hint: "PUT it first or patch with UPSERT")
+        }
+        try check(operation.condition, view, operation.id, state, stage)
+        let old = state.isPresent ? try documentBytes(state, stage) : nil
+        let tree: JSON
+        do {
+            tree = try old.map { try JSON(parsing: $0) } ?? .object(JSONObject())
+        } catch {
+            throw EngineError(.corrupt, "", "the stored document cannot be read")
+        }
+        let patched: JSON
+        do {
+            patched = try update.apply(to: tree, now: now) {
+                (condition, element) throws(UpdateError) in
+                pulls.matches(condition, element)
+            }
+        } catch {
+            throw EngineError(error)
+        }
+        let held = state.isPresent ? try heldVectors(state, stage) : []
+        var prepared = try prepare(patched, schema: view.schema, now: now, heldVectors: held)
+        if prepared.needsCreatedStamp {
+            prepared = try restamp(prepared, old: old, schema: view.schema)
+        }
+        let returned = returnedDocument(operation.returning, old: old, new: prepared.bytes)
+        try stageDocument(
+            prepared, operation, view: view, state: state, logOperation: .patch, into: &stage,
+            key: key, now: now, droppedPaths: update.touchedPaths)
+        return .staged(.written(id: operation.id, version: key.version, returned: returned))
+    }
+
+    // MARK: - What is there
+
+    private func currentView(of operation: WriteOperation) throws(EngineError) -> CollectionView {
+        guard let view = shared.catalog.byID[operation.collection.id] else {
+            throw EngineError(
+                .notFound, operation.collection.name, "the collection has been dropped")
+        }
+        guard view.schemaGeneration == operation.collection.schemaGeneration else {
+            throw EngineError(
+                .busy, operation.collection.name, "the schema changed while the write waited",
+                hint: "send it again")
+        }
+        return view
+    }
+
+    func documentState(
+        _ view: CollectionView, _ operation: WriteOperation, _ stage: StagedGroup
+    ) -> DocumentState {
+        if let index = stage.newestIndex(view, hash: operation.idHash, id: operation.id) {
+            let entry = stage.entries[index]
+            return DocumentState(key: entry.key, isPresent: !entry.isTombstone, staged: index)
+        }
+        let heads = view.partition(hash: operation.idHash).heads
+        guard
+            let number = operation.id.withUnsafeBytes({
+                heads.number(hash: operation.idHash, id: $0)
+            })
+        else { return .unknown }
+        return DocumentState(
+            key: heads.key(number), isPresent: heads.slot(number) != Heads.noSlot, staged: nil)
+    }
+
+    /// The newest document's bytes. REQUIRES: it is present.
+    func documentBytes(_ state: DocumentState, _ stage: StagedGroup) throws(EngineError) -> [UInt8] {
+        if let staged = state.staged, let prepared = stage.entries[staged].prepared {
+            return prepared.bytes
+        }
+        return try withEntry(state.key) { [UInt8]($0.document) }
+    }
+
+    /// Runs `body` on the entry, wherever it is: in the log or not yet written to it.
+    func withEntry<T>(_ key: LogKey, _ body: (EntryView) -> T) throws(EngineError) -> T {
+        do {
+            if let view = try reader.get(key) { return body(EntryView(view)) }
+        } catch {
+            throw shared.report(error)
+        }
+        if let entry = tail?.entry(key) { return entry.withView(body) }
+        throw EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
+    }
+
+    private func fetch(
+        _ operation: WriteOperation, _ state: DocumentState, _ stage: StagedGroup,
+        projection: Projection?, withMeta: Bool
+    ) throws(EngineError) -> WriteResult {
+        guard state.isPresent else { return .document(nil) }
+        var bytes = try documentBytes(state, stage)
+        if let projection { bytes = try project(bytes, projection) }
+        guard withMeta else { return .document(bytes) }
+        return .documentWithMeta(
+            id: operation.id, version: state.key.version, document: bytes,
+            expiry: try expiry(state, stage))
+    }
+
+    private func project(_ bytes: [UInt8], _ projection: Projection) throws(EngineError) -> [UInt8] {
+        do {
+            let root = try parser.parse(bytes, depthMax: options.limits.documentDepthMax)
+            var output: [UInt8] = []
+            projection.apply(to: root, into: &output)
+            return output
+        } catch {
+            throw EngineError(.corrupt, "", "the stored document cannot be read")
+        }
+    }
+
+    func expiry(_ state: DocumentState, _ stage: StagedGroup) throws(EngineError) -> Int64 {
+        if let staged = state.staged { return stage.entries[staged].header.expiryMilliseconds }
+        return try withEntry(state.key) { $0.header.expiryMilliseconds }
+    }
+
+    private func oldDocumentIfNeeded(
+        _ operation: WriteOperation, _ prepared: PreparedDocument, _ state: DocumentState,
+        _ stage: StagedGroup
+    ) throws(EngineError) -> [UInt8]? {
+        guard state.isPresent, operation.returning == .old || prepared.needsCreatedStamp else {
+            return nil
+        }
+        return try documentBytes(state, stage)
+    }
+
+    private func returnedDocument(_ mode: ReturnMode, old: [UInt8]?, new: [UInt8]) -> [UInt8]?? {
+        switch mode {
+        case .none: .none
+        case .old: .some(old)
+        case .new: .some(new)
+        }
+    }
+
+    // MARK: - Conditions
+
+    private func check(
+        _ condition: WriteCondition, _ view: CollectionView, _ id: [UInt8], _ state: DocumentState,
+        _ stage: StagedGroup
+    ) throws(EngineError) {
+        let name = String(decoding: id, as: UTF8.self)
+        switch condition {
+        case .always:
+            return
+        case .absent:
+            if state.isPresent {
+                throw EngineError(.conflict, name, "the document is there already")
+            }
+        case .present:
+            if !state.isPresent { throw EngineError(.conflict, name, "there is no such document") }
+        case .version(let version):
+            guard state.isPresent else {
+                throw EngineError(.conflict, name, "there is no such document")
+            }
+            if state.key.version != version {
+                throw EngineError(
+                    .conflict, name,
+                    "the version is \(state.key.version.rawValue), not \(version.rawValue)",
+                    hint: "read the document again and retry")
+            }
+        case .matches(let filter):
+            guard state.isPresent else {
+                throw EngineError(.conflict, name, "there is no such document")
+            }
+            let bytes = try documentBytes(state, stage)
+            let matches: Bool
+            do {
+                let root = try parser.parse(bytes, depthMax: options.limits.documentDepthMax)
+                matches = id.withUnsafeBytes { filter.matches(root, id: $0) }
+            } catch {
+                throw EngineError(.corrupt, "", "the stored document cannot be read")
+            }
+            if !matches {
+                throw EngineError(
+                    .conflict, name, "the document does not match the condition",
+                    hint: "read the document again and retry")
+            }
+        }
+    }
+
+    // MARK: - Preparing on this thread
+
+    private func prepare(
+        _ tree: JSON, schema: Schema, now: Int64, heldVectors: [FieldNumber]
+    ) throws(EngineError) -> PreparedDocument {
+        var bytes: [UInt8] = []
+        tree.serialize(into: &bytes)
+        if bytes.count > options.limits.documentByteCountMax {
+            throw EngineError(
+                .limit, "document",
+                "\(bytes.count) bytes; at most \(options.limits.documentByteCountMax)")
+        }
+        do {
+            return try preparer.prepare(
+                bytes, schema: schema, parser: parser, nowMilliseconds: now,
+                heldVectors: heldVectors)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// Gives a document the `created` stamps of the one that it replaces.
+    private func restamp(
+        _ prepared: PreparedDocument, old: [UInt8]?, schema: Schema
+    ) throws(EngineError) -> PreparedDocument {
+        guard let old else { return prepared }
+        var stamped = prepared
+        do {
+            let root = try parser.parse(old, depthMax: options.limits.documentDepthMax)
+            for number in prepared.createdStampFields {
+                guard let field = schema.field(numbered: number),
+                    let milliseconds = DateTime.milliseconds(at: field.path, in: root)
+                else { continue }
+                stamped.setCreated(number, milliseconds: milliseconds)
+            }
+        } catch {
+            throw EngineError(.corrupt, "", "the stored document cannot be read")
+        }
+        return stamped
+    }
+}
+
+extension DateTime {
+    /// The moment at a dotted path of plain objects, if there is one.
+    static func milliseconds(at path: String, in root: TapeValue) -> Int64? {
+        var value = root
+        for step in path.split(separator: ".") {
+            guard let next = value.member(String(step)) else { return nil }
+            value = next
+        }
+        return try? DateTime.parse(value)
+    }
+}

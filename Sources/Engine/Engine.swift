@@ -1,0 +1,144 @@
+import Documents
+package import DocumentStore
+import Partition
+package import Primitives
+import Schema
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// All collections of one data directory: opened, read from event loops, written by one committer.
+///
+/// ```
+/// loop ── ReadContext ──> partitions (reader lock) ──> log (short transactions)
+/// loop ── submit ──> Committer ──> log ──> partitions (writer lock) ──> answers
+/// background ── JobRunner ──> ALTER, RESHARD, COMPACT, trimming of dropped collections
+/// ```
+package final class Engine: Sendable {
+    package let shared: EngineShared
+    package let store: LogStore
+    let committer: Committer
+    private let runner: JobRunner
+    let tail: LogTail?
+    /// What opening took: entries read and milliseconds.
+    package let recovery: Recovery
+
+    /// What start-up found.
+    package struct Recovery: Sendable {
+        package var entryCount: Int
+        package var documentCount: Int
+        package var milliseconds: Int
+    }
+
+    /// Opens a data directory, making a new one where there is none, and rebuilds the indexes.
+    ///
+    /// - Throws: what the store says: the directory is locked, foreign, damaged, or the disk fails.
+    package init(_ options: EngineOptions) throws(StoreError) {
+        let started = Clock.monotonicNanoseconds()
+        store = try LogStore(StoreOptions(directory: options.directory))
+        let writer = try store.makeWriter()
+        let reader = try store.makeReader()
+        let opened = try EngineMeta.load(writer: writer, reader: reader, options: options)
+        shared = EngineShared(
+            options: opened.options, catalog: opened.catalog, hashSeed: opened.hashSeed)
+        shared.trimHorizon.store(opened.trimHorizon, ordering: .sequentiallyConsistent)
+        let isInterval = options.durability != .commit
+        tail = isInterval ? LogTail() : nil
+        try reader.begin()
+        let last = try reader.lastKey()
+        reader.end()
+        committer = Committer(
+            shared: shared, writer: writer, reader: reader, lastVersion: last.version)
+        committer.tail = tail
+        committer.nextCollection = opened.nextCollection
+        committer.trimHorizon = Version(opened.trimHorizon)
+        let replay = LogReplay(store: store, catalog: opened.catalog, limits: options.limits)
+        let books = try replay.keepBooks(through: last)
+        let expiries = try replay.index(
+            after: .none, through: last, superseded: books.superseded,
+            workerCount: min(opened.options.partitionCount, max(1, options.loopCount)))
+        committer.trimmer = books.trimmer
+        for item in expiries { committer.expiries.insert(item) }
+        for view in opened.catalog.collections.values { committer.rebuildUniques(view) }
+        shared.publish(last.version)
+        // Overdue documents are gone before anybody asks.
+        while let next = committer.expiries.nextMilliseconds, next <= Clock.wallMilliseconds() {
+            committer.expireDue(limit: 10_000)
+        }
+        recovery = Recovery(
+            entryCount: books.entryCount,
+            documentCount: opened.catalog.collections.values.reduce(0) { $0 + $1.documentCount },
+            milliseconds: Int((Clock.monotonicNanoseconds() - started) / 1_000_000))
+        runner = JobRunner(shared: shared)
+        committer.start()
+        runner.start(self)
+        resumePendingChanges(opened.pending)
+    }
+
+    /// Commits what was taken in and stops all threads. Call once, after the loops have stopped.
+    package func close() {
+        runner.stop()
+        committer.stop()
+    }
+
+    /// A context for one event loop or one background task.
+    package func makeReadContext(loop: Int) throws(StoreError) -> ReadContext {
+        ReadContext(shared: shared, loop: loop, reader: try store.makeReader(), tail: tail)
+    }
+
+    /// Hands requests to the committer in their order.
+    ///
+    /// - Returns: false, and nothing was taken, when too many bytes wait already.
+    package func submit(_ requests: [WriteRequest]) -> Bool { committer.queue.submit(requests) }
+
+    /// Requests and bytes that wait for the committer.
+    package var queueDepth: (count: Int, byteCount: Int) { committer.queue.depth }
+
+    /// Hands a background job to the runner.
+    package func run(_ job: Job) { runner.submit(job) }
+
+    /// The newest version that reads see.
+    package var publishedVersion: Version {
+        Version(shared.pins.published.load(ordering: .sequentiallyConsistent))
+    }
+
+    /// Takes up changes of schemas that a restart interrupted.
+    private func resumePendingChanges(_ pending: [(name: String, change: JSON)]) {
+        for (name, change) in pending {
+            let job = AlterJob(collection: name, change: change)
+            let id = shared.jobs.add(kind: "ALTER", collection: name)
+            run(Job(id: id) { try job.run($0) })
+        }
+    }
+
+    /// Bytes of all indexes: what the memory bound is about.
+    package var indexByteCount: Int {
+        shared.catalog.collections.values.reduce(0) { sum, view in
+            view.partitions.reduce(sum) { sum, partition in
+                partition.lock.lockForReading()
+                defer { partition.lock.unlock() }
+                return sum + partition.byteCount
+            }
+        }
+    }
+
+    /// Documents of all collections.
+    package var documentCount: Int {
+        shared.catalog.collections.values.reduce(0) { $0 + $1.documentCount }
+    }
+}
+
+extension CollectionView {
+    /// Documents that are there now, by the newest applied state.
+    package var documentCount: Int {
+        partitions.reduce(0) { count, partition in
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return count + partition.documentCount
+        }
+    }
+}

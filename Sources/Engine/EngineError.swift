@@ -1,0 +1,55 @@
+/// What an operation of the engine can answer instead of a result.
+///
+/// Each case maps to one error code of the protocol. `retryable` cases say so in their text.
+package struct EngineError: Error, Equatable, Sendable {
+    /// The protocol's error codes.
+    package enum Code: String, Sendable {
+        case syntax = "SYNTAX"
+        case invalid = "INVALID"
+        case notFound = "NOTFOUND"
+        case duplicate = "DUPLICATE"
+        case conflict = "CONFLICT"
+        case noVector = "NOVECTOR"
+        case noIndex = "NOINDEX"
+        case gap = "GAP"
+        case timeout = "TIMEOUT"
+        case busy = "BUSY"
+        case limit = "LIMIT"
+        case readOnly = "READONLY"
+        case full = "FULL"
+        case corrupt = "CORRUPT"
+        case loading = "LOADING"
+        case execAbort = "EXECABORT"
+        case cancelled = "CANCELLED"
+        case generic = "ERR"
+    }
+
+    package let code: Code
+    /// The field, option or name that the error is about; may be empty.
+    package let path: String
+    /// What is wrong.
+    package let text: String
+    /// What to do about it; may be empty.
+    package let hint: String
+
+    package init(_ code: Code, _ path: String, _ text: String, hint: String = "") {
+        self.code = code
+        self.path = path
+        self.text = text
+        self.hint = hint
+    }
+
+    /// One line: `CODE path: text; hint`.
+    package var line: String {
+        var line = code.rawValue
+        line += path.isEmpty ? " " : " \(path): "
+        line += text
+        if !hint.isEmpty { line += "; \(hint)" }
+        return line
+    }
+
+    /// The same error with `#n ` at the start of its text: the n-th command of a transaction.
+    package func numbered(_ n: Int) -> EngineError {
+        EngineError(code, "", "#\(n) " + (path.isEmpty ? text : "\(path): \(text)"), hint: hint)
+    }
+}

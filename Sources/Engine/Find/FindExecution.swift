@@ -1,0 +1,302 @@
+import Documents
+import Partition
+import Primitives
+import Query
+import Schema
+
+/// Carries out one lookup in slices, at one version.
+///
+/// ```
+/// filter ─> verify ─> aggregate ─> scan ─> select ─> finished
+/// ```
+/// - filter: per partition, the columns answer what they can as a bitmap, and say whether that is
+///   exact or a superset.
+/// - verify: where it is a superset, each candidate's document is read and matched.
+/// - aggregate: facets, statistics and distinct values over the bitmaps.
+/// - scan: what no column can answer (an unindexed sort, facet or statistic) reads the matches.
+/// - select: the page.
+///
+/// The version stays pinned until ``finish()``: rows that it sees are neither changed nor freed, so
+/// that bitmaps stay true between slices. A partition's lock is held within a slice only.
+///
+/// Not Sendable: runs on the thread that owns its context.
+package final class FindExecution {
+    enum Phase: Equatable {
+        case filter(partition: Int)
+        case verify(partition: Int, from: Slot)
+        case history(partition: Int, from: UInt32)
+        case aggregate(partition: Int)
+        case scan(partition: Int, from: Slot)
+        case select
+        case finished
+    }
+
+    let request: FindRequest
+    let context: ReadContext
+    let version: Version
+    var phase: Phase
+    var outcome: FindOutcome
+    /// Matching rows, by partition.
+    var matches: [Bitmap] = []
+    /// Whether a partition's matches are all rows that the version sees.
+    var matchesAll: [Bool] = []
+    /// Whether a partition's bitmap is exact; otherwise it is a superset to be verified.
+    var isExact: [Bool] = []
+    let levels: [OrderLevel]?
+    var aggregation: Aggregation
+    var scan: DocumentScan?
+    private var isPinned = true
+    private var phaseStarted: UInt64
+
+    /// Pins the newest version and prepares.
+    ///
+    /// - Throws: `GAP` or `INVALID` for an `AT` version that cannot be read; `INVALID` for a cursor
+    ///   of another query.
+    package init(_ request: FindRequest, context: ReadContext) throws(EngineError) {
+        if let version = request.version { try context.check(version) }
+        self.request = request
+        self.context = context
+        version = context.pins.acquire()
+        levels = OrderPlan.levels(request)
+        outcome = FindOutcome(version: request.version ?? version)
+        aggregation = Aggregation(request)
+        phase = .filter(partition: 0)
+        phaseStarted = Clock.monotonicNanoseconds()
+        if let older = request.version, older != version {
+            phase = .history(partition: 0, from: 0)
+        }
+    }
+
+    deinit { finish() }
+
+    /// Gives back the pin and the bitmaps. May be called twice.
+    package func finish() {
+        guard isPinned else { return }
+        isPinned = false
+        context.pins.release(version)
+        for bitmap in matches { context.bitmaps.giveBack(bitmap) }
+        matches = []
+    }
+
+    /// Works until it is finished or `deadline` on the monotonic clock has passed.
+    ///
+    /// - Returns: whether it is finished.
+    /// - Throws: `TIMEOUT` when the request's own time is over, unless it allows partial answers.
+    package func run(until deadline: UInt64) throws(EngineError) -> Bool {
+        while phase != .finished {
+            try step()
+            if phase == .finished { break }
+            let now = Clock.monotonicNanoseconds()
+            if now >= request.deadlineNanoseconds {
+                guard request.allowsPartial else {
+                    throw EngineError(
+                        .timeout, "", "the time for this lookup is over",
+                        hint: "raise TIMEOUT, ask for PARTIAL, or index the field")
+                }
+                outcome.isPartial = true
+                phase = .finished
+                break
+            }
+            if now >= deadline { return false }
+        }
+        return true
+    }
+
+    private func step() throws(EngineError) {
+        switch phase {
+        case .filter(let index): filterPartition(index)
+        case .verify(let index, let slot): try verify(index, from: slot)
+        case .history(let index, let number): try walkHistory(index, from: number)
+        case .aggregate(let index): aggregate(index)
+        case .scan(let index, let slot): try scanDocuments(index, from: slot)
+        case .select: select()
+        case .finished: return
+        }
+    }
+
+    var partitions: [CollectionPartition] { request.view.partitions }
+
+    func noteStage(_ name: String, _ detail: String, rows: Int) {
+        let now = Clock.monotonicNanoseconds()
+        outcome.plan.stages.append(
+            FindPlan.Stage(
+                name: name, detail: detail, rows: rows,
+                microseconds: Int((now - phaseStarted) / 1000)))
+        phaseStarted = now
+    }
+
+    // MARK: - Filter
+
+    private func filterPartition(_ index: Int) {
+        let partition = partitions[index]
+        let bitmap = context.bitmaps.borrow(capacity: 512)
+        partition.lock.lockForReading()
+        let scratch = context.bitmaps.borrow(capacity: partition.slotBound)
+        let visible = partition.visible(at: version, scratch: scratch)
+        let evaluator = FilterEvaluator(
+            partition: partition, visible: visible, version: version, pool: context.bitmaps,
+            hash: request.view.hash)
+        let exactness = evaluator.evaluate(request.filter, into: bitmap)
+        matchesAll.append(exactness == .all)
+        isExact.append(exactness != .superset)
+        partition.lock.unlock()
+        context.bitmaps.giveBack(scratch)
+        matches.append(bitmap)
+        if index == 0 { outcome.plan.stages.reserveCapacity(4) }
+        if index + 1 < partitions.count {
+            phase = .filter(partition: index + 1)
+            return
+        }
+        let rows = matches.reduce(0) { $0 + $1.count }
+        outcome.plan.estimate = rows
+        noteStage("filter", evaluator.description(of: request.filter), rows: rows)
+        if let first = isExact.firstIndex(of: false) {
+            outcome.plan.warnings += evaluator.unindexedPaths(request.filter).map {
+                "\($0) has no usable index: documents are read and checked one by one"
+            }
+            phase = .verify(partition: first, from: 0)
+        } else {
+            filterIsDone(rows)
+        }
+    }
+
+    private func filterIsDone(_ total: Int) {
+        outcome.total = total
+        if request.isCount {
+            phase = .finished
+        } else if aggregation.isNeeded {
+            phase = .aggregate(partition: 0)
+        } else {
+            aggregationIsDone()
+        }
+    }
+
+    // MARK: - Verify
+
+    /// Candidates whose documents are checked in one go.
+    private static let batch = 64
+
+    private func verify(_ index: Int, from start: Slot) throws(EngineError) {
+        let partition = partitions[index]
+        let bitmap = matches[index]
+        var rows: [(slot: Slot, key: LogKey)] = []
+        rows.reserveCapacity(Self.batch)
+        var next: Slot? = start
+        partition.lock.lockForReading()
+        while rows.count < Self.batch, let from = next, let slot = bitmap.first(from: from) {
+            rows.append((slot, partition.key(slot)))
+            next = slot + 1
+        }
+        partition.lock.unlock()
+        for row in rows {
+            let matches = try match(row.key)
+            if !matches { bitmap.clear(row.slot) }
+        }
+        outcome.plan.documentsRead += rows.count
+        if rows.count == Self.batch, let next {
+            phase = .verify(partition: index, from: next)
+            return
+        }
+        var following = index + 1
+        while following < isExact.count, isExact[following] { following += 1 }
+        if following < isExact.count {
+            phase = .verify(partition: following, from: 0)
+        } else {
+            let total = matches.reduce(0) { $0 + $1.count }
+            noteStage("verify", "documents read and matched", rows: total)
+            filterIsDone(total)
+        }
+    }
+
+    private func match(_ key: LogKey) throws(EngineError) -> Bool {
+        let depth = context.shared.options.limits.documentDepthMax + 1
+        let result: Bool? = try context.withEntry(key) { entry in
+            guard let root = try? context.parser.parse(entry.document, depthMax: depth) else {
+                return nil
+            }
+            return request.filter.matches(root, id: entry.id)
+        }
+        guard let result else {
+            throw EngineError(
+                .corrupt, "", "a stored document cannot be read", hint: "run aisle verify")
+        }
+        return result
+    }
+
+    // MARK: - Aggregate
+
+    private func aggregate(_ index: Int) {
+        let partition = partitions[index]
+        partition.lock.lockForReading()
+        aggregation.add(partition, matches[index])
+        partition.lock.unlock()
+        if index + 1 < partitions.count {
+            phase = .aggregate(partition: index + 1)
+        } else {
+            noteStage("aggregate", "facets and statistics from columns", rows: outcome.total)
+            aggregationIsDone()
+        }
+    }
+
+    private func aggregationIsDone() {
+        let needsOrder = request.limit > 0 && levels == nil
+        if needsOrder || aggregation.needsDocuments {
+            scan = DocumentScan(request, ordersRows: needsOrder)
+            phase = .scan(partition: 0, from: 0)
+        } else {
+            phase = .select
+        }
+    }
+
+    // MARK: - Scan
+
+    private func scanDocuments(_ index: Int, from start: Slot) throws(EngineError) {
+        let partition = partitions[index]
+        var rows: [(slot: Slot, key: LogKey)] = []
+        var next: Slot? = start
+        partition.lock.lockForReading()
+        while rows.count < Self.batch, let from = next,
+            let slot = matches[index].first(from: from)
+        {
+            rows.append((slot, partition.key(slot)))
+            next = slot + 1
+        }
+        partition.lock.unlock()
+        let depth = context.shared.options.limits.documentDepthMax + 1
+        for row in rows {
+            try context.withEntry(row.key) { entry in
+                guard let root = try? context.parser.parse(entry.document, depthMax: depth) else {
+                    return
+                }
+                aggregation.add(root)
+                scan?.add(root, key: row.key, id: entry.id)
+            }
+        }
+        outcome.plan.documentsRead += rows.count
+        if rows.count == Self.batch, let next {
+            phase = .scan(partition: index, from: next)
+        } else if index + 1 < partitions.count {
+            phase = .scan(partition: index + 1, from: 0)
+        } else {
+            outcome.plan.warnings.append(
+                "no column for the sort, a facet or a statistic: the matching documents were read")
+            noteStage("scan", "matching documents read", rows: outcome.total)
+            phase = .select
+        }
+    }
+
+    // MARK: - Select
+
+    private func select() {
+        aggregation.finish(into: &outcome)
+        if request.limit > 0 {
+            if let scan, scan.ordersRows {
+                scan.finish(into: &outcome)
+            } else if let levels {
+                selectPage(levels)
+            }
+        }
+        noteStage("select", request.sort == nil ? "by id" : "by the sort", rows: outcome.hits.count)
+        phase = .finished
+    }
+}

@@ -1,0 +1,60 @@
+import Documents
+import DocumentStore
+import Partition
+import Primitives
+import Query
+
+/// `AT version`: the indexes hold only what recent reads see, so every document's entry at that
+/// version is looked up along its chain of previous ones and matched.
+extension FindExecution {
+    private static let historyBatch: UInt32 = 64
+
+    func walkHistory(_ index: Int, from start: UInt32) throws(EngineError) {
+        guard let older = request.version else { preconditionFailure("a version to walk to") }
+        let partition = partitions[index]
+        if scan == nil {
+            scan = DocumentScan(request, ordersRows: request.limit > 0)
+            outcome.plan.warnings.append("AT reads every document's history: indexes are not used")
+        }
+        partition.lock.lockForReading()
+        let bound = UInt32(partition.heads.numberBound)
+        let end = min(bound, start + Self.historyBatch)
+        var keys: [LogKey] = []
+        for number in start..<max(start, end) {
+            let key = partition.heads.key(number)
+            if key != .none { keys.append(key) }
+        }
+        partition.lock.unlock()
+        for key in keys { try addHistory(of: key, at: older) }
+        if end < bound {
+            phase = .history(partition: index, from: end)
+        } else if index + 1 < partitions.count {
+            phase = .history(partition: index + 1, from: 0)
+        } else {
+            noteStage("history", "entries at version \(older.rawValue)", rows: outcome.total)
+            aggregation.finish(into: &outcome)
+            scan?.finish(into: &outcome)
+            phase = .finished
+        }
+    }
+
+    private func addHistory(of newest: LogKey, at version: Version) throws(EngineError) {
+        var key = newest
+        while key != .none, key.version > version {
+            key = try context.withEntry(key) { $0.header.previous }
+        }
+        if key == .none { return }
+        let depth = context.shared.options.limits.documentDepthMax + 1
+        let found = key
+        try context.withEntry(found) { entry in
+            if entry.isTombstone { return }
+            outcome.plan.documentsRead += 1
+            guard let root = try? context.parser.parse(entry.document, depthMax: depth),
+                request.filter.matches(root, id: entry.id)
+            else { return }
+            outcome.total += 1
+            aggregation.addHistorical(root)
+            scan?.add(root, key: found, id: entry.id)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import Primitives
+
+/// The replies of writes that carried a `KEY`, for ten minutes.
+///
+/// Bounded: beyond `countMax` keys the oldest go first. Kept in memory only: a restart forgets.
+struct IdempotencyTable {
+    static let lifetimeMilliseconds: Int64 = 600_000
+    static let countMax = 1_000_000
+
+    private struct Kept {
+        var result: WriteResult
+        var expiresAt: Int64
+    }
+
+    private var kept: [[UInt8]: Kept] = [:]
+    private var order: [[UInt8]] = []
+    private var orderHead = 0
+    private var pending: [(key: [UInt8], result: WriteResult)] = []
+
+    /// The first reply under this key, from an earlier group or this one.
+    func reply(_ key: [UInt8], now: Int64) -> WriteResult? {
+        if let earlier = kept[key], earlier.expiresAt > now { return earlier.result }
+        return pending.last { $0.key == key }?.result
+    }
+
+    /// Remembers a reply, once the group is committed.
+    mutating func note(_ key: [UInt8], _ result: WriteResult) { pending.append((key, result)) }
+
+    /// The group failed: its replies are not kept.
+    mutating func dropPending() { pending = [] }
+
+    /// Replies noted in the current group.
+    var pendingCount: Int { pending.count }
+
+    /// A transaction failed: what was noted since `pendingCount` was `count` is not kept.
+    mutating func dropPending(to count: Int) { pending.removeLast(pending.count - count) }
+
+    mutating func keepPending(now: Int64) {
+        guard !pending.isEmpty || orderHead < order.count else { return }
+        for (key, result) in pending {
+            if kept[key] == nil { order.append(key) }
+            kept[key] = Kept(result: result, expiresAt: now + Self.lifetimeMilliseconds)
+        }
+        pending = []
+        while orderHead < order.count {
+            let key = order[orderHead]
+            let isOld = kept[key].map { $0.expiresAt <= now } ?? true
+            guard isOld || order.count - orderHead > Self.countMax else { break }
+            kept[key] = nil
+            orderHead += 1
+        }
+        if orderHead > 1024, orderHead * 2 > order.count {
+            order.removeFirst(orderHead)
+            orderHead = 0
+        }
+    }
+}

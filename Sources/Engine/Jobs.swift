@@ -1,0 +1,292 @@
+import Primitives
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// What the world sees of one background job.
+package struct JobStatus: Sendable {
+    package enum State: String, Sendable {
+        case queued, running, paused, done, failed, cancelled
+    }
+    package let id: UInt64
+    /// `ALTER`, `RESHARD`, `COMPACT` or `CLEAN`.
+    package let kind: String
+    package let collection: String
+    package var state: State
+    package var done: Int
+    package var of: Int
+    package var text: String
+    package let startedMilliseconds: Int64
+    package var endedMilliseconds: Int64
+}
+
+/// All jobs of the process: the newest few hundred are kept after they end.
+package final class JobTable: Sendable {
+    private struct Table {
+        var jobs: [JobStatus] = []
+        var next: UInt64 = 1
+        var cancelled: Set<UInt64> = []
+        var paused: Set<UInt64> = []
+    }
+
+    private let table = Mutex(Table())
+
+    package init() {}
+
+    /// All jobs, oldest first.
+    package var all: [JobStatus] { table.withLock { $0.jobs } }
+
+    package func status(_ id: UInt64) -> JobStatus? {
+        table.withLock { $0.jobs.first { $0.id == id } }
+    }
+
+    /// A new job in state `queued`.
+    package func add(kind: String, collection: String) -> UInt64 {
+        table.withLock { table in
+            let id = table.next
+            table.next += 1
+            if table.jobs.count > 300 {
+                table.jobs.removeAll { $0.endedMilliseconds != 0 && $0.id + 200 < id }
+            }
+            table.jobs.append(
+                JobStatus(
+                    id: id, kind: kind, collection: collection, state: .queued, done: 0, of: 0,
+                    text: "", startedMilliseconds: Clock.wallMilliseconds(), endedMilliseconds: 0))
+            return id
+        }
+    }
+
+    func update(_ id: UInt64, _ body: (inout JobStatus) -> Void) {
+        table.withLock { table in
+            guard let place = table.jobs.firstIndex(where: { $0.id == id }) else { return }
+            body(&table.jobs[place])
+        }
+    }
+
+    func end(_ id: UInt64, _ state: JobStatus.State, text: String) {
+        update(id) { job in
+            job.state = state
+            job.text = text
+            job.endedMilliseconds = Clock.wallMilliseconds()
+        }
+    }
+
+    /// Asks a job to stop. Returns false if it has ended or never was.
+    package func cancel(_ id: UInt64) -> Bool { mark(id) { $0.cancelled.insert(id) } }
+
+    package func pause(_ id: UInt64) -> Bool { mark(id) { $0.paused.insert(id) } }
+
+    package func resume(_ id: UInt64) -> Bool { mark(id) { $0.paused.remove(id) } }
+
+    private func mark(_ id: UInt64, _ body: (inout Table) -> Void) -> Bool {
+        table.withLock { table in
+            guard let job = table.jobs.first(where: { $0.id == id }), job.endedMilliseconds == 0
+            else { return false }
+            body(&table)
+            return true
+        }
+    }
+
+    fileprivate func isCancelled(_ id: UInt64) -> Bool {
+        table.withLock { $0.cancelled.contains(id) }
+    }
+
+    fileprivate func isPaused(_ id: UInt64) -> Bool { table.withLock { $0.paused.contains(id) } }
+}
+
+/// One background job: what it does, and under which number it is seen.
+package struct Job: Sendable {
+    package let id: UInt64
+    package let body: @Sendable (JobContext) throws -> String
+
+    package init(id: UInt64, body: @escaping @Sendable (JobContext) throws -> String) {
+        self.id = id
+        self.body = body
+    }
+}
+
+/// What a running job works with. Owned by the background thread.
+package final class JobContext {
+    package let engine: Engine
+    package let read: ReadContext
+    private let id: UInt64
+    private let stopFlag: () -> Bool
+
+    init(engine: Engine, read: ReadContext, id: UInt64, isStopping: @escaping () -> Bool) {
+        self.engine = engine
+        self.read = read
+        self.id = id
+        stopFlag = isStopping
+    }
+
+    /// Whether the server is stopping.
+    var isStopping: Bool { stopFlag() }
+
+    /// Shows progress.
+    package func progress(_ done: Int, of total: Int) {
+        engine.shared.jobs.update(id) { job in
+            job.done = done
+            job.of = total
+        }
+    }
+
+    /// Waits while paused. Call between slices, without locks or an open transaction.
+    ///
+    /// - Throws: `CANCELLED` when the job is cancelled or the server stops.
+    package func checkpoint() throws(EngineError) {
+        let jobs = engine.shared.jobs
+        if isStopping || jobs.isCancelled(id) {
+            throw EngineError(.cancelled, "job \(id)", "cancelled")
+        }
+        guard jobs.isPaused(id) else { return }
+        jobs.update(id) { $0.state = .paused }
+        while jobs.isPaused(id) {
+            usleep(20_000)
+            if isStopping || jobs.isCancelled(id) {
+                throw EngineError(.cancelled, "job \(id)", "cancelled")
+            }
+        }
+        jobs.update(id) { $0.state = .running }
+    }
+
+    /// Runs `body` on the committer's thread between two groups and waits for it.
+    ///
+    /// - Throws: the error that `body` threw.
+    package func onCommitter(
+        _ body: @escaping @Sendable (Committer) throws -> Void
+    ) throws(EngineError) {
+        try engine.onCommitter { committer in
+            try body(committer)
+            return .done
+        }
+    }
+}
+
+extension Engine {
+    /// Runs `body` on the committer's thread between two groups; blocks the caller, which must not
+    /// be an event loop.
+    package func onCommitter(
+        _ body: @escaping @Sendable (Committer) throws -> WriteResult
+    ) throws(EngineError) {
+        let gate = CommitterGate()
+        let request = WriteRequest(
+            .administrative { committer in
+                do {
+                    let result = try body(committer)
+                    gate.open(nil)
+                    return result
+                } catch let error as EngineError {
+                    gate.open(error)
+                    throw error
+                } catch {
+                    gate.open(EngineError(.generic, "", "the change failed: \(error)"))
+                    throw error
+                }
+            }, ticket: nil)
+        while !submit([request]) {
+            if committer.queue.isShut { throw EngineError(.cancelled, "", "the server stops") }
+            usleep(1000)
+        }
+        if let error = gate.wait() { throw error }
+    }
+}
+
+/// A one-shot gate between the committer and a thread that waits for it.
+private final class CommitterGate: Sendable {
+    private let state = Mutex<(isOpen: Bool, error: EngineError?)>((false, nil))
+
+    func open(_ error: EngineError?) { state.withLock { $0 = (true, error) } }
+
+    func wait() -> EngineError? {
+        while true {
+            let (isOpen, error) = state.withLock { $0 }
+            if isOpen { return error }
+            usleep(200)
+        }
+    }
+}
+
+/// The background thread: runs jobs one after another, at low priority.
+final class JobRunner: @unchecked Sendable {
+    // Sendable: `waiting` and `stopping` are behind locks; the rest is set before the thread starts.
+    private let waiting = Mutex<[Job]>([])
+    private let stopping = Atomic<Bool>(false)
+    private let shared: EngineShared
+    private var engine: Engine?
+    private var thread: pthread_t?
+
+    init(shared: EngineShared) { self.shared = shared }
+
+    func start(_ engine: Engine) {
+        self.engine = engine
+        var handle = pthread_t()
+        let status = pthread_create(
+            &handle, nil, jobMain, Unmanaged.passRetained(self).toOpaque())
+        precondition(status == 0, "a thread for background jobs")
+        thread = handle
+    }
+
+    func submit(_ job: Job) { waiting.withLock { $0.append(job) } }
+
+    /// Cancels what runs and ends the thread.
+    func stop() {
+        stopping.store(true, ordering: .relaxed)
+        if let thread { pthread_join(thread, nil) }
+        thread = nil
+        engine = nil
+    }
+
+    fileprivate func run() {
+        // Lookups and commits go first.
+        ThreadPriority.lower()
+        var ticks = 0
+        while !stopping.load(ordering: .relaxed) {
+            let job = waiting.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+            if let job {
+                carryOut(job)
+            } else {
+                usleep(10_000)
+                ticks += 1
+                if ticks % 50 == 0 { updateMemoryFlag() }
+            }
+        }
+    }
+
+    private func carryOut(_ job: Job) {
+        guard let engine else { return }
+        let jobs = shared.jobs
+        jobs.update(job.id) { $0.state = .running }
+        do {
+            let read = try engine.makeReadContext(loop: -1)
+            let context = JobContext(engine: engine, read: read, id: job.id) { [self] in
+                stopping.load(ordering: .relaxed)
+            }
+            defer { read.endTransaction() }
+            let text = try job.body(context)
+            jobs.end(job.id, .done, text: text)
+        } catch let error as EngineError {
+            jobs.end(job.id, error.code == .cancelled ? .cancelled : .failed, text: error.line)
+        } catch {
+            jobs.end(job.id, .failed, text: "\(error)")
+        }
+    }
+
+    private func updateMemoryFlag() {
+        let bound = shared.settings.memoryByteCountMax
+        guard bound > 0, let engine else {
+            shared.isOverMemory = false
+            return
+        }
+        shared.isOverMemory = engine.indexByteCount > bound
+    }
+}
+
+private func jobMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    Unmanaged<JobRunner>.fromOpaque(argument).takeRetainedValue().run()
+    return nil
+}

@@ -1,0 +1,200 @@
+import Documents
+import DocumentStore
+import Partition
+import Primitives
+import Schema
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Builds partitions from the log: at start-up, and for `RESHARD`.
+///
+/// Two passes. The first reads only headers and learns which entries are superseded. The second,
+/// one thread per share of the partitions, parses and indexes the newest version of each document
+/// in version order; a superseded entry is never parsed.
+struct LogReplay {
+    let store: LogStore
+    let catalog: Catalog
+    let limits: Limits
+
+    /// What the first pass learns.
+    struct Books {
+        var trimmer = LogTrimmer()
+        var superseded: Set<UInt64> = []
+        var entryCount = 0
+        var lastKey = LogKey.none
+    }
+
+    /// Reads the headers of all entries up to `last`.
+    func keepBooks(through last: LogKey) throws(StoreError) -> Books {
+        var books = Books()
+        let reader = try store.makeReader()
+        var next: LogKey? = LogKey(rawValue: 1)
+        while let from = next {
+            try reader.begin()
+            defer { reader.end() }
+            var failure: StoreError?
+            next = try reader.scan(from: from, through: last, countMax: 20_000) { entry in
+                do throws(StoreError) {
+                    try note(entry, reader: reader, in: &books)
+                    return true
+                } catch {
+                    failure = error
+                    return false
+                }
+            }
+            if let failure { throw failure }
+        }
+        return books
+    }
+
+    private func note(
+        _ entry: LogEntryView, reader: LogReader, in books: inout Books
+    ) throws(StoreError) {
+        books.entryCount += 1
+        books.lastKey = entry.key
+        let view = EntryView(entry)
+        if view.isTombstone {
+            books.trimmer.addTombstone(
+                entry.key, atMilliseconds: entry.timestampMilliseconds,
+                byteCount: view.storedByteCount)
+        } else {
+            books.trimmer.addLive(byteCount: view.storedByteCount)
+        }
+        guard entry.previous != .none, let earlier = try reader.get(entry.previous) else { return }
+        let old = EntryView(earlier)
+        books.superseded.insert(entry.previous.rawValue)
+        if old.isTombstone { return }
+        books.trimmer.supersede(
+            entry.previous, by: entry.key, atMilliseconds: entry.timestampMilliseconds,
+            byteCount: old.storedByteCount)
+    }
+
+    /// Indexes everything in (after, last]; entries in `superseded` are passed over.
+    ///
+    /// - Returns: the documents with a time to live.
+    func index(
+        after: LogKey, through last: LogKey, superseded: Set<UInt64>, workerCount: Int
+    ) throws(StoreError) -> [ExpiryQueue.Item] {
+        let shares = (0..<workerCount).map { worker in
+            ReplayShare(
+                replay: self, worker: worker, workerCount: workerCount, after: after, last: last,
+                superseded: superseded)
+        }
+        if workerCount == 1 {
+            shares[0].run()
+        } else {
+            var threads: [pthread_t] = []
+            for share in shares {
+                var thread = pthread_t()
+                let box = Unmanaged.passRetained(share)
+                let status = pthread_create(&thread, nil, replayMain, box.toOpaque())
+                precondition(status == 0, "a thread for the replay")
+                threads.append(thread)
+            }
+            for thread in threads { pthread_join(thread, nil) }
+        }
+        var expiries: [ExpiryQueue.Item] = []
+        for share in shares {
+            if let failure = share.failure { throw failure }
+            expiries += share.expiries
+        }
+        return expiries
+    }
+}
+
+/// One thread's share of a replay: the partitions whose index is `worker` modulo `workerCount`.
+private final class ReplayShare: @unchecked Sendable {
+    // Sendable: handed to one thread, and looked at again only after that thread was joined.
+    let replay: LogReplay
+    let worker: Int
+    let workerCount: Int
+    let after: LogKey
+    let last: LogKey
+    let superseded: Set<UInt64>
+    var expiries: [ExpiryQueue.Item] = []
+    var failure: StoreError?
+    private let parser = JSONParser()
+    private let preparer = DocumentPreparer()
+
+    init(
+        replay: LogReplay, worker: Int, workerCount: Int, after: LogKey, last: LogKey,
+        superseded: Set<UInt64>
+    ) {
+        self.replay = replay
+        self.worker = worker
+        self.workerCount = workerCount
+        self.after = after
+        self.last = last
+        self.superseded = superseded
+    }
+
+    func run() {
+        do throws(StoreError) {
+            let reader = try replay.store.makeReader()
+            var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
+            while let from = next {
+                try reader.begin()
+                defer { reader.end() }
+                next = try reader.scan(from: from, through: last, countMax: 2_000) { entry in
+                    take(entry)
+                    return failure == nil
+                }
+                if failure != nil { return }
+            }
+        } catch {
+            failure = error
+        }
+    }
+
+    private func take(_ entry: LogEntryView) {
+        guard let view = replay.catalog.byID[entry.collection] else { return }
+        let hash = view.hash(entry.id)
+        let place = view.partitionIndex(hash: hash)
+        guard place % workerCount == worker, !superseded.contains(entry.key.rawValue) else {
+            return
+        }
+        let partition = view.partitions[place]
+        switch entry.operation {
+        case .remove, .expire:
+            partition.apply(id: entry.id, hash: hash, key: entry.key, prepared: nil)
+        case .put, .patch:
+            do throws(JSONError) {
+                let root = try parser.parse(
+                    entry.document, depthMax: replay.limits.documentDepthMax + 1)
+                let prepared = preparer.extract(
+                    from: root, minified: parser.minified, schema: view.schema)
+                partition.apply(id: entry.id, hash: hash, key: entry.key, prepared: prepared)
+                noteExpiry(entry, view, hash, partition)
+            } catch {
+                failure = .corrupt(.entry(entry.key))
+            }
+        case .create, .alter, .drop, .alias, .note:
+            return
+        }
+        partition.reclaim(horizon: entry.key.version, limit: 4)
+    }
+
+    private func noteExpiry(
+        _ entry: LogEntryView, _ view: CollectionView, _ hash: UInt64,
+        _ partition: CollectionPartition
+    ) {
+        guard entry.expiryMilliseconds != 0,
+            let number = partition.heads.number(hash: hash, id: entry.id)
+        else { return }
+        expiries.append(
+            ExpiryQueue.Item(
+                milliseconds: entry.expiryMilliseconds, collection: view.id, hash: hash,
+                number: number, key: entry.key))
+    }
+}
+
+private func replayMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    Unmanaged<ReplayShare>.fromOpaque(argument).takeRetainedValue().run()
+    return nil
+}

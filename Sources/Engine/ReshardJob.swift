@@ -1,0 +1,134 @@
+import DocumentStore
+import Partition
+import Primitives
+import Schema
+
+/// Deals all documents out to another number of partitions: built from the log beside the live
+/// ones, then swapped in between two groups.
+package struct ReshardJob: Sendable {
+    let count: Int
+
+    package init(partitionCount: Int) { count = partitionCount }
+
+    package func run(_ context: JobContext) throws -> String {
+        let engine = context.engine
+        let version = context.read.pins.acquire()
+        defer { context.read.pins.release(version) }
+        let old = engine.shared.catalog
+        let fresh = Catalog(
+            collections: old.collections.mapValues { view in
+                view.changed(partitions: makePartitions(count, schema: view.schema))
+            }, aliases: old.aliases, generation: old.generation + 1)
+        let replay = LogReplay(
+            store: engine.store, catalog: fresh, limits: engine.shared.options.limits)
+        let last = LogKey(version: version, index: (1 << 16) - 1)
+        context.progress(0, of: 2)
+        let books = try replay.keepBooks(through: last)
+        try context.checkpoint()
+        _ = try replay.index(
+            after: .none, through: last, superseded: books.superseded, workerCount: 1)
+        context.progress(1, of: 2)
+        try context.checkpoint()
+        // Catch up in the background until little is left, then the rest between two groups.
+        var reached = last
+        for _ in 0..<8 {
+            let newest = LogKey(version: engine.publishedVersion, index: (1 << 16) - 1)
+            if newest.rawValue - reached.rawValue < 2000 << 16 { break }
+            _ = try replay.index(
+                after: reached, through: newest, superseded: [], workerCount: 1)
+            reached = newest
+            try context.checkpoint()
+        }
+        let start = reached
+        try context.onCommitter { [count] committer in
+            let now = committer.shared.catalog
+            guard now.generation == old.generation else {
+                throw EngineError(
+                    .conflict, "", "a collection changed meanwhile", hint: "run RESHARD again")
+            }
+            let end = LogKey(version: committer.lastVersion, index: (1 << 16) - 1)
+            if end > start {
+                _ = try replay.index(
+                    after: start, through: end, superseded: [], workerCount: 1)
+            }
+            try committer.adopt(fresh, partitionCount: count)
+        }
+        context.progress(2, of: 2)
+        return "\(count) partitions"
+    }
+}
+
+extension Committer {
+    /// Makes a resharded catalogue the live one.
+    func adopt(_ catalog: Catalog, partitionCount: Int) throws(StoreError) {
+        try writer.begin()
+        try writer.putMeta(MetaKey.partitions, MetaKey.bytes(UInt64(partitionCount)))
+        try writer.commit()
+        shared.setPartitionCount(partitionCount)
+        var kept = ExpiryQueue()
+        while let item = expiries.takeDue(now: .max) {
+            if let moved = moved(item, to: catalog) { kept.insert(moved) }
+        }
+        expiries = kept
+        shared.setCatalog(catalog)
+        for view in catalog.collections.values { rebuildUniques(view) }
+    }
+
+    /// The same expiry with the document's number in its new partition.
+    private func moved(_ item: ExpiryQueue.Item, to catalog: Catalog) -> ExpiryQueue.Item? {
+        guard let old = shared.catalog.byID[item.collection],
+            let new = catalog.byID[item.collection]
+        else { return nil }
+        let heads = old.partition(hash: item.hash).heads
+        guard item.number < heads.numberBound, heads.key(item.number) == item.key else {
+            return nil
+        }
+        let id = heads.id(item.number)
+        guard let number = new.partition(hash: item.hash).heads.number(hash: item.hash, id: id)
+        else { return nil }
+        var moved = item
+        moved.number = number
+        return moved
+    }
+}
+
+/// Gives a dropped collection's entries to the trimmer.
+package struct CleanJob: Sendable {
+    package init() {}
+
+    package func run(_ context: JobContext) throws -> String {
+        let engine = context.engine
+        var next: LogKey? = LogKey(rawValue: 1)
+        let last = LogKey(version: engine.publishedVersion, index: (1 << 16) - 1)
+        var removed = 0
+        while let from = next {
+            var keys: [(key: LogKey, byteCount: Int)] = []
+            let known = Set(engine.shared.catalog.byID.keys)
+            try context.read.reader.begin()
+            next = try context.read.reader.scan(from: from, through: last, countMax: 2_000) {
+                entry in
+                if !known.contains(entry.collection) {
+                    keys.append((entry.key, EntryView(entry).storedByteCount))
+                }
+                return true
+            }
+            context.read.reader.end()
+            let batch = keys
+            if !batch.isEmpty {
+                try context.onCommitter { committer in try committer.erase(batch.map(\.key)) }
+                removed += batch.count
+            }
+            try context.checkpoint()
+        }
+        return "\(removed) entries removed"
+    }
+}
+
+extension Committer {
+    /// Deletes entries of collections that are gone.
+    func erase(_ keys: [LogKey]) throws(StoreError) {
+        try writer.begin()
+        for key in keys { try writer.delete(key) }
+        try writer.commit()
+    }
+}
