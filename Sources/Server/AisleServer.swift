@@ -142,7 +142,8 @@ package final class AisleServer: Sendable {
                             loop: context,
                             dispatcher: Dispatcher(loop: context),
                             id: id,
-                            channel: channel
+                            channel: channel,
+                            isTLS: tls != nil
                         )
                     )
                 }

@@ -1,4 +1,5 @@
 import Commands
+import Glibc
 import NIOCore
 import RESP
 
@@ -37,9 +38,22 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     private var closeRequested: String?
     private var closingSince: UInt64 = 0
     private var isCounted = false
+    private let isTLS: Bool
+    /// The socket, where replies are written without passing the channel's write path, which costs
+    /// more than the system call; -1 under TLS and once the channel is closing.
+    private var directSocket: CInt = -1
+    /// Writes that the channel still holds: while there are any, all go through it, in order.
+    private var channelWriteCount = 0
 
-    init(loop: LoopContext, dispatcher: Dispatcher, id: UInt64, channel: any Channel) {
+    init(
+        loop: LoopContext,
+        dispatcher: Dispatcher,
+        id: UInt64,
+        channel: any Channel,
+        isTLS: Bool
+    ) {
         self.loop = loop
+        self.isTLS = isTLS
         self.dispatcher = dispatcher
         let settings = loop.settings
         decoder = RequestDecoder(
@@ -80,6 +94,13 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
         session.lastActiveAt = now
         isCounted = true
         session.transport = self
+        if !isTLS {
+            let pipeline = context.pipeline.syncOperations
+            let socket = try? pipeline.withUnsafeTransportIfAvailable(
+                of: NIOBSDSocket.Handle.self
+            ) { $0 }
+            directSocket = socket ?? -1
+        }
         let refusal = loop.state.admit(isLoopback: Self.isLoopback(context.channel.remoteAddress))
         loop.connections[session.id] = self
         if let refusal {
@@ -112,6 +133,7 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
         guard isCounted else { return }
         isCounted = false
         isClosing = true
+        directSocket = -1
         loop.connections[session.id] = nil
         loop.state.leave()
         session.markClosed()
@@ -177,6 +199,7 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        directSocket = -1
         loop.state.log.connectionError(session, "\(error)")
         context.close(promise: nil)
     }
@@ -345,16 +368,42 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     private func send(_ output: ByteBuffer, closing: Bool) {
         guard let context else { return }
         loop.metrics.bytesOut &+= UInt64(output.readableBytes)
-        if closing {
-            let channel = context.channel
-            context.writeAndFlush(wrapOutboundOut(output)).whenComplete { _ in
-                channel.close(promise: nil)
+        var output = output
+        if directSocket >= 0, channelWriteCount == 0, writeDirectly(&output) {
+            loop.pool.give(output)
+            if closing {
+                directSocket = -1
+                context.close(promise: nil)
             }
             return
         }
-        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        channelWriteCount += 1
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolated().whenComplete { _ in
+            self.channelWriteCount -= 1
+            if closing {
+                self.directSocket = -1
+                context.close(promise: nil)
+            }
+        }
+        context.writeAndFlush(wrapOutboundOut(output), promise: promise)
         loop.pool.give(output)
         if !isWritable { checkOutputLimit(now: LoopContext.now()) }
+    }
+
+    /// Writes what the socket takes; whether that was everything. Errors are left to the channel,
+    /// which meets them again and closes.
+    private func writeDirectly(_ output: inout ByteBuffer) -> Bool {
+        let count = output.readableBytes
+        guard count > 0 else { return true }
+        // SAFETY: the descriptor is the channel's. The channel closes it only right before
+        // `channelInactive`, which clears `directSocket`, or when asked to here, after clearing it;
+        // nothing is sent in between, so the number cannot be another connection's by now.
+        let sent = output.withUnsafeReadableBytes {
+            Glibc.send(directSocket, $0.baseAddress, $0.count, directSendFlags)
+        }
+        if sent > 0 { output.moveReaderIndex(forwardBy: sent) }
+        return sent == count
     }
 
     private func resumeReading() {
@@ -423,6 +472,7 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
             return
         }
         isClosing = true
+        directSocket = -1
         loop.state.log.connectionClosed(session, reason)
         context?.close(promise: nil)
     }
@@ -451,3 +501,6 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
 
     func sessionMustClose(_ session: Session, reason: String) { closeNow(reason: reason) }
 }
+
+/// A peer that is gone is an error, not a signal; a full socket is `EAGAIN`.
+private let directSendFlags = CInt(Int(MSG_NOSIGNAL) | Int(MSG_DONTWAIT))
