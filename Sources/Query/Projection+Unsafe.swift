@@ -93,9 +93,11 @@ package struct Projection: Sendable, Equatable {
     }
 
     private func child(_ node: Node, _ key: UnsafeRawBufferPointer) -> Node? {
-        node.children.first { candidate in
-            candidate.name.withUnsafeBytes { bytesEqual($0, key) }
+        for index in node.children.indices where node.children[index].name.count == key.count {
+            let isSame = node.children[index].name.withUnsafeBytes { bytesEqual($0, key) }
+            if isSame { return node.children[index] }
         }
+        return nil
     }
 
     private func include(_ object: TapeValue, _ node: Node, into out: inout [UInt8]) {

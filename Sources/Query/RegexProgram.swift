@@ -22,6 +22,8 @@ struct RegexProgram: Sendable {
 
     static let instructionCountMax = 1_500
     static let stateCountMax = 128
+    /// States times instructions of a table: what making one may cost, about 0.2 ms.
+    static let tableWorkMax = 8_192
 
     let instructions: [Instruction]
     let start: Int
@@ -307,7 +309,9 @@ struct RegexTable: Sendable {
                 if let number = numbers[target] {
                     cells.append(number)
                 } else {
-                    guard keys.count < RegexProgram.stateCountMax else { return nil }
+                    guard keys.count < RegexProgram.stateCountMax,
+                        keys.count * instructions.count <= RegexProgram.tableWorkMax
+                    else { return nil }
                     numbers[target] = UInt16(keys.count)
                     cells.append(UInt16(keys.count))
                     keys.append(target)

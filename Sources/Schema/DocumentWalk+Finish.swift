@@ -1,5 +1,4 @@
 import Documents
-import Glibc
 
 /// The times that stamps write: always 24 characters, so that one can be overwritten in place.
 enum StampText {
@@ -39,14 +38,16 @@ extension DocumentWalk {
         out.reserveCapacity(minified.count + insertions.count)
         var position = 0
         for edit in edits {
-            out.append(contentsOf: minified[position..<edit.start])
+            out.append(
+                contentsOf: UnsafeRawBufferPointer(rebasing: minified[position..<edit.start])
+            )
             if let field = edit.createdStamp {
                 stamps.append(.init(field: field, offset: out.count + edit.stampOffset))
             }
             out.append(contentsOf: insertions[edit.from..<edit.to])
             position = edit.end
         }
-        out.append(contentsOf: minified[position...])
+        out.append(contentsOf: UnsafeRawBufferPointer(rebasing: minified[position...]))
         return out
     }
 
@@ -57,7 +58,11 @@ extension DocumentWalk {
             guard entry.kind == .string, entry.payload & FieldEntry.inStrings == 0 else { continue }
             let start = Int(entry.payload)
             let payload = FieldEntry.inStrings | UInt64(strings.count)
-            strings.append(contentsOf: minified[start..<start + Int(entry.length)])
+            strings.append(
+                contentsOf: UnsafeRawBufferPointer(
+                    rebasing: minified[start..<start + Int(entry.length)]
+                )
+            )
             entries[index] = FieldEntry(
                 field: entry.field,
                 kind: .string,

@@ -257,6 +257,26 @@ enum Fixture {
         #expect(!isAllowed("[0,0]"))
     }
 
+    @Test func openingHoursKeepTheirOwnRules() throws {
+        let schema = try Fixture.schema(#"{"fields":{"h":{"type":"hours"}}}"#)
+        _ = try Fixture.prepare(#"{"h":{"weekly":{"mon":[["10:00","21:30"]]}}}"#, schema)
+        do {
+            _ = try Fixture.prepare(#"{"h":{"weekly":{"mon":[["10:00","25:30"]]}}}"#, schema)
+            Issue.record("accepted 25:30")
+        } catch {
+            #expect(error.path.hasPrefix("h.weekly.mon"), "\(error.message)")
+        }
+    }
+
+    @Test func longStringsAreRefusedWhereIndexed() throws {
+        let schema = try Fixture.schema(
+            #"{"fields":{"k":{"type":"keyword","index":true},"t":{"type":"text"}}}"#
+        )
+        let long = String(repeating: "x", count: 8_193)
+        _ = try Fixture.prepare(#"{"t":"\#(long)"}"#, schema)
+        #expect(throws: ValidationError.self) { try Fixture.prepare(#"{"k":"\#(long)"}"#, schema) }
+    }
+
     @Test func extractionSkipsWhatHasAWrongType() throws {
         let schema = try Fixture.products()
         let parser = JSONParser()
