@@ -172,6 +172,9 @@ package final class Session {
         return taken
     }
 
+    /// Keeps a batch's output until the end of the tick. REQUIRES: ``takeOutput()`` came before.
+    package func keepOutput(_ buffer: consuming ByteBuffer) { output = buffer }
+
     /// Whether there is something to flush.
     package var hasOutput: Bool { output.readableBytes > 0 }
 

@@ -29,6 +29,8 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     private var input = ByteBuffer()
     private var isStalled = false
     private var isServiceScheduled = false
+    /// Whether this is ``service()``, which sends; elsewhere output waits for it.
+    private var isEndOfTick = false
     private var isReadSuspended = false
     private var isWritable = true
     private var unwritableSince: UInt64 = 0
@@ -355,8 +357,13 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
             isClosing = true
             closingSince = LoopContext.now()
         }
-        if isLast || output.readableBytes > 0 {
+        if isLast || isEndOfTick && output.readableBytes > 0 {
             send(output, closing: isLast)
+        } else if output.readableBytes > 0 {
+            // The sockets of one tick are written one after another at its end: measurably cheaper
+            // than alternating reads and writes, and clients are woken once the reading is done.
+            session.keepOutput(output)
+            sessionNeedsService(session)
         } else {
             loop.pool.give(output)
         }
@@ -418,6 +425,8 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     func service() {
         isServiceScheduled = false
         guard isCounted else { return }
+        isEndOfTick = true
+        defer { isEndOfTick = false }
         if isStalled, isWritable, !isClosing, !isDraining {
             runInput()
         } else {
