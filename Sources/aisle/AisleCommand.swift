@@ -10,7 +10,7 @@ struct AisleCommand: ParsableCommand {
         commandName: "aisle",
         abstract: "An in-memory index server for commerce documents, and its tools.",
         subcommands: [
-            LoadCommand.self, GenerateCommand.self, CLICommand.self,
+            LoadCommand.self, GenerateCommand.self, BenchCommand.self, CLICommand.self,
         ]
     )
 
