@@ -20,8 +20,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
@@ -56,46 +54,43 @@ let package = Package(
             name: "Engine",
             dependencies: [
                 "Partition", "Documents", "Schema", "Query", "DocumentStore", "Primitives",
-                .product(name: "Atomics", package: "swift-atomics"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: leaf),
         // The protocol and the server.
         .target(
             name: "RESP",
-            dependencies: ["Primitives", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: leaf),
         .target(
             name: "Commands",
             dependencies: [
-                "Engine", "RESP", "Query", "Schema", "Documents", "Primitives",
+                "Engine", "RESP", "Query", "Schema", "Documents", "DocumentStore", "Primitives",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: leaf),
         .target(
             name: "Server",
             dependencies: [
-                "Commands", "Engine", "RESP", "Primitives",
+                "Commands", "Engine", "RESP", "DocumentStore", "Schema", "Primitives",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "Atomics", package: "swift-atomics"),
             ],
             swiftSettings: strict),
         // Clients.
         .target(
-            name: "Client", dependencies: ["Primitives"],
+            name: "Client",
             swiftSettings: strict),
         .target(
             name: "Importer",
-            dependencies: ["Client", "Documents", "Primitives", "CZstd", "CZlib"],
+            dependencies: ["Client", "CZstd", "CZlib"],
             swiftSettings: strict),
         .target(
             name: "Bench",
             dependencies: [
-                "Client", "Importer", "Documents", "Primitives",
+                "Client", "Importer",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: strict),
@@ -103,11 +98,55 @@ let package = Package(
             name: "aisle",
             dependencies: [
                 "Server", "Engine", "Commands", "Client", "Importer", "Bench", "DocumentStore",
-                "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        // Tests: one target per module, and a driver for the store on a failing disk.
+        .executableTarget(
+            name: "StoreDriver", dependencies: ["DocumentStore", "Primitives"],
+            path: "Tests/StoreDriver", swiftSettings: strict),
+        .testTarget(
+            name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
+        .testTarget(
+            name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
+        .testTarget(
+            name: "SchemaTests", dependencies: ["Schema", "Documents", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "QueryTests", dependencies: ["Query", "Schema", "Documents", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ColumnIndexTests", dependencies: ["ColumnIndex", "CKernels", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RESPTests",
+            dependencies: ["RESP", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: [
+                "Server", "Commands", "RESP", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
+        .testTarget(
+            name: "ImporterTests", dependencies: ["Importer", "Client"], swiftSettings: strict),
+        .testTarget(
+            name: "BenchTests", dependencies: ["Bench", "Importer", "Client"],
+            swiftSettings: strict),
     ],
     cxxLanguageStandard: .cxx17
 )
+
+// Fuzzers are built only where they are asked for: they need the fuzzer's runtime.
+if Context.environment["AISLE_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["Documents", "Query", "RESP"], path: "Tests/Fuzz",
+            exclude: ["Corpus"], swiftSettings: strict))
+}

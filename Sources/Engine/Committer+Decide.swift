@@ -89,7 +89,14 @@ extension Committer {
             throw EngineError(error)
         }
         let held = state.isPresent ? try heldVectors(state, stage) : []
-        var prepared = try prepare(patched, schema: view.schema, now: now, heldVectors: held)
+        let brought = operation.patchVectors
+        var prepared = try prepare(
+            patched, schema: view.schema, now: now, heldVectors: held + brought.map(\.field))
+        if !brought.isEmpty {
+            prepared.vectors.removeAll { own in brought.contains { $0.field == own.field } }
+            prepared.vectors += brought
+            prepared.vectors.sort { $0.field < $1.field }
+        }
         if prepared.needsCreatedStamp {
             prepared = try restamp(prepared, old: old, schema: view.schema)
         }

@@ -87,11 +87,16 @@ extension Committer {
 
     private func nextTrim(limit: Int) -> LogTrimmer.Batch {
         let policy = trimPolicy
+        let fixed = shared.settings.retentionByteCount
+        let over =
+            fixed > 0
+            ? max(0, trimmer.supersededByteCount - fixed)
+            : policy.bytesOverBudget(
+                live: trimmer.liveByteCount, superseded: trimmer.supersededByteCount)
         return trimmer.next(
             limit: limit, horizonVersion: shared.pins.horizon(),
             horizonMilliseconds: policy.horizonMilliseconds(now: Clock.wallMilliseconds()),
-            bytesOverBudget: policy.bytesOverBudget(
-                live: trimmer.liveByteCount, superseded: trimmer.supersededByteCount))
+            bytesOverBudget: over)
     }
 
     private func noteTrimHorizon(_ batch: LogTrimmer.Batch) throws(StoreError) {
@@ -108,14 +113,23 @@ extension Committer {
         shared.trimHorizon.store(trimHorizon.rawValue, ordering: .sequentiallyConsistent)
     }
 
+    /// Trims up to `limit` entries in a commit of its own.
+    ///
+    /// - Returns: how many.
+    func trimOnce(limit: Int) throws(StoreError) -> Int {
+        guard !nextTrim(limit: 1).isEmpty else { return 0 }
+        try writer.begin()
+        let batch = try trimShare(appended: limit / 2)
+        try writer.commit()
+        finishTrim(batch)
+        return batch?.entries.count ?? 0
+    }
+
     /// Trims in a commit of its own when no writes bring one.
     private func trimWhenIdle() {
         guard shared.writeRefusal() == nil, !nextTrim(limit: 1).isEmpty else { return }
         do {
-            try writer.begin()
-            let batch = try trimShare(appended: 500)
-            try writer.commit()
-            finishTrim(batch)
+            _ = try trimOnce(limit: 1000)
         } catch {
             writer.abort()
             _ = shared.report(error)

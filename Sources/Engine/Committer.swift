@@ -196,7 +196,8 @@ package final class Committer: @unchecked Sendable {
                 return result
             }
             return result.value
-        case .removeMany(let view, let ids, let condition):
+        case .removeMany(let view, let ids, let condition, let key):
+            if let key, let first = replies.reply(key, now: now) { return first }
             var removed = 0
             for id in ids {
                 var operation = WriteOperation(kind: .remove, collection: view, id: id)
@@ -211,6 +212,7 @@ package final class Committer: @unchecked Sendable {
                     return .failed(error)
                 }
             }
+            if let key { replies.note(key, .removed(removed)) }
             return .removed(removed)
         case .transaction(let operations):
             return decideTransaction(operations, into: &stage, version: &version, now: now)
@@ -228,13 +230,13 @@ package final class Committer: @unchecked Sendable {
         let next = Version(version.rawValue + 1)
         var results: [WriteResult] = []
         var index = 0
-        for (position, operation) in operations.enumerated() {
+        for operation in operations {
             let result = decideOnce(
                 operation, into: &stage, version: next, index: index, now: now)
             if case .answered(.failed(let error)) = result {
                 stage.rewind(to: mark)
                 replies.dropPending(to: replyMark)
-                return .failed(error.numbered(position + 1))
+                return .failed(error.numbered(operation.commandNumber))
             }
             if case .staged = result { index += 1 }
             results.append(result.value)

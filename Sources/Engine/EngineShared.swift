@@ -6,6 +6,8 @@ import Synchronization
 package struct EngineSettings: Sendable {
     package var retentionMilliseconds: Int64
     package var retentionPercent: Int
+    /// Most bytes of superseded versions; 0 leaves it to the percentage.
+    package var retentionByteCount = 0
     package var memoryByteCountMax: Int
 }
 

@@ -44,6 +44,15 @@ package final class JobTable: Sendable {
         table.withLock { $0.jobs.first { $0.id == id } }
     }
 
+    /// A job of this kind on this collection that has not ended.
+    package func active(kind: String, collection: String) -> UInt64? {
+        table.withLock { table in
+            table.jobs.first {
+                $0.kind == kind && $0.collection == collection && $0.endedMilliseconds == 0
+            }?.id
+        }
+    }
+
     /// A new job in state `queued`.
     package func add(kind: String, collection: String) -> UInt64 {
         table.withLock { table in

@@ -77,6 +77,40 @@ package final class ReadContext {
         try withEntry(key) { body($0.document) }
     }
 
+    /// The same with the entry's vector references.
+    package func withDocument<T>(
+        _ key: LogKey, wantsVectors: Bool,
+        _ body: (UnsafeRawBufferPointer, [VectorReference]) -> T
+    ) throws(EngineError) -> T {
+        try withEntry(key) { body($0.document, wantsVectors ? $0.vectors : []) }
+    }
+
+    /// Runs `body` on the id and the document of an entry.
+    package func withRow<T>(
+        _ key: LogKey, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> T
+    ) throws(EngineError) -> T {
+        try withEntry(key) { body($0.id, $0.document) }
+    }
+
+    /// The components of a stored vector.
+    package func vector(_ reference: VectorReference) throws(EngineError) -> [Float] {
+        do {
+            try reader.renewIfOlder(than: LogReader.ageMillisecondsMax)
+            guard let bytes = try reader.vector(reference) else {
+                throw EngineError(.noVector, "", "the vector is not in the log yet")
+            }
+            return (0..<bytes.count / 4).map {
+                bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self)
+            }
+        } catch let error as StoreError {
+            throw shared.report(error)
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw EngineError(.corrupt, "", "a vector cannot be read")
+        }
+    }
+
     // MARK: - Point reads
 
     /// One document as a point read sees it; borrowed during the closure.

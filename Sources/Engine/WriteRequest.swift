@@ -63,6 +63,10 @@ package struct WriteOperation: Sendable {
     package var returning: ReturnMode = .none
     /// The same key within ten minutes answers the first reply and writes nothing.
     package var idempotencyKey: [UInt8]?
+    /// Vectors that a patch brings beside its update.
+    package var patchVectors: [PreparedDocument.VectorValue] = []
+    /// Which command of its transaction it belongs to, from 1.
+    package var commandNumber = 1
 
     package init(kind: Kind, collection: CollectionView, id: [UInt8]) {
         self.kind = kind
@@ -85,7 +89,8 @@ package struct WriteRequest: Sendable {
     package enum Body: Sendable {
         case one(WriteOperation)
         /// `REMOVE c id..`: each its own version; the answer is how many were there.
-        case removeMany(CollectionView, [[UInt8]], condition: WriteCondition)
+        case removeMany(
+            CollectionView, [[UInt8]], condition: WriteCondition, idempotencyKey: [UInt8]?)
         /// `MULTI … EXEC`: one version, all or nothing.
         case transaction([WriteOperation])
         /// A change of the catalogue or of the whole engine, alone between two groups.
@@ -102,7 +107,7 @@ package struct WriteRequest: Sendable {
     var byteCount: Int {
         switch body {
         case .one(let operation): operation.byteCount
-        case .removeMany(_, let ids, _): 64 * ids.count
+        case .removeMany(_, let ids, _, _): 64 * ids.count
         case .transaction(let operations): operations.reduce(0) { $0 + $1.byteCount }
         case .administrative: 64
         }

@@ -10,7 +10,8 @@ struct AisleCommand: ParsableCommand {
         commandName: "aisle",
         abstract: "An in-memory index server for commerce documents, and its tools.",
         subcommands: [
-            LoadCommand.self, GenerateCommand.self, BenchCommand.self, CLICommand.self,
+            ServeCommand.self, LoadCommand.self, GenerateCommand.self, BenchCommand.self,
+            CLICommand.self, CompactCommand.self, VerifyCommand.self,
         ]
     )
 

@@ -35,7 +35,7 @@ package final class FindExecution {
     let context: ReadContext
     let version: Version
     var phase: Phase
-    var outcome: FindOutcome
+    package internal(set) var outcome: FindOutcome
     /// Matching rows, by partition.
     var matches: [Bitmap] = []
     /// Whether a partition's matches are all rows that the version sees.
@@ -45,6 +45,8 @@ package final class FindExecution {
     let levels: [OrderLevel]?
     var aggregation: Aggregation
     var scan: DocumentScan?
+    /// The matches of an older version, where they are kept.
+    var historyKeys: [LogKey] = []
     private var isPinned = true
     private var phaseStarted: UInt64
 

@@ -17,6 +17,8 @@ package struct FindRequest: Sendable {
     package var distinct: String?
     /// An older version, within the retention window.
     package var version: Version?
+    /// With an older version: keep where its matches are, for an export.
+    package var keepsHistoryKeys = false
     /// Only the count is wanted.
     package var isCount = false
     /// When to give up, on the monotonic clock.

@@ -54,6 +54,7 @@ extension FindExecution {
             else { return }
             outcome.total += 1
             aggregation.addHistorical(root)
+            if request.keepsHistoryKeys { historyKeys.append(found) }
             scan?.add(root, key: found, id: entry.id)
         }
     }

@@ -1,0 +1,341 @@
+import Documents
+import Engine
+import NIOCore
+import Primitives
+import Query
+import RESP
+import Schema
+
+/// `FIND`, `COUNT` and `EXPLAIN`.
+extension DataHandler {
+    private static let limitRules = [
+        OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
+        OptionRule("BLOB", 2), OptionRule("AT"),
+    ]
+    private static let findRules =
+        limitRules + [
+            OptionRule("SORT"), OptionRule("LIMIT"), OptionRule("SKIP"), OptionRule("AFTER"),
+            OptionRule("FIELDS"), OptionRule("FACET"), OptionRule("STATS"), OptionRule("BY"),
+            OptionRule("DISTINCT"), OptionRule("META", 0),
+        ]
+    /// How long a lookup may take where `TIMEOUT` says nothing.
+    private static let defaultTimeoutMilliseconds: Int64 = 5_000
+
+    /// Starts a lookup whose verb is argument `verb - 1`.
+    func find(
+        _ name: CommandName, _ request: RequestFrame, from verb: Int, _ session: Session,
+        _ reply: inout ReplyWriter, explain: Bool
+    ) throws(EngineError) -> Disposition {
+        let started = Clock.monotonicNanoseconds()
+        let view = try view(request, verb)
+        guard request.count > verb + 1 else {
+            throw EngineError(.syntax, "filter", "is missing; {} matches all")
+        }
+        let isCount = name == .count
+        let options = try Options(
+            request, from: verb + 2, isCount ? Self.limitRules : Self.findRules)
+        let shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
+        let execution = try FindExecution(shape.find, context: context)
+        let deadline = started + Self.sliceNanoseconds
+        if try execution.run(until: deadline) {
+            try answer(execution, shape, started, explain: explain, &reply)
+            execution.finish()
+            return .replied
+        }
+        let deferral = session.makeDeferral()
+        addSlice(session) { [weak self] deadline in
+            guard let self, !session.isClosed else { return false }
+            do throws(EngineError) {
+                guard try execution.run(until: deadline) else { return true }
+                session.fulfil(deferral) { writer in
+                    let start = writer.buffer.writerIndex
+                    do throws(EngineError) {
+                        try self.answer(execution, shape, started, explain: explain, &writer)
+                    } catch {
+                        writer.buffer.moveWriterIndex(to: start)
+                        writer.error(error)
+                    }
+                }
+                execution.finish()
+            } catch {
+                execution.finish()
+                session.fulfil(deferral) { $0.error(error) }
+            }
+            return false
+        }
+        return .deferredRead
+    }
+
+    func explain(
+        _ request: RequestFrame, _ session: Session, _ reply: inout ReplyWriter
+    ) throws(EngineError) -> Disposition {
+        if request.equals(1, "AS") {
+            throw EngineError(
+                .noIndex, "AS", "drawings come with the index of places", hint: "leave AS out")
+        }
+        if request.equals(1, "FIND") {
+            return try find(.find, request, from: 2, session, &reply, explain: true)
+        }
+        if request.equals(1, "COUNT") {
+            return try find(.count, request, from: 2, session, &reply, explain: true)
+        }
+        throw EngineError(
+            .syntax, String(request.string(1).prefix(32)), "is no lookup that can be explained",
+            hint: "EXPLAIN FIND c f … or EXPLAIN COUNT c f")
+    }
+
+    // MARK: - Answers
+
+    private func answer(
+        _ execution: FindExecution, _ shape: LookupShape, _ started: UInt64, explain: Bool,
+        _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let outcome = execution.outcome
+        if explain {
+            plan(outcome, started, &reply)
+            return
+        }
+        if shape.find.isCount {
+            reply.integer(outcome.total)
+            return
+        }
+        reply.map(
+            5 + (outcome.facets.isEmpty ? 0 : 1) + (outcome.stats.isEmpty ? 0 : 1)
+                + (outcome.distinct == nil ? 0 : 1) + (outcome.next == nil ? 0 : 1)
+                + (outcome.isPartial ? 1 : 0))
+        reply.bulk("total")
+        reply.integer(outcome.total)
+        reply.bulk("exact")
+        reply.bool(!outcome.isPartial)
+        reply.bulk("hits")
+        try hits(outcome, shape, &reply)
+        if !outcome.facets.isEmpty { facets(outcome.facets, &reply) }
+        if !outcome.stats.isEmpty { stats(outcome.stats, &reply) }
+        if let distinct = outcome.distinct {
+            reply.bulk("distinct")
+            reply.array(distinct.count)
+            for value in distinct { reply.value(value) }
+        }
+        if let next = outcome.next {
+            reply.bulk("cursor")
+            let cursor = Cursor(queryHash: shape.queryHash, keys: next.keys, id: next.id)
+            reply.bulk(cursor.encoded(secret: cursorSecret))
+        }
+        if outcome.isPartial {
+            reply.bulk("partial")
+            reply.bool(true)
+        }
+        reply.bulk("version")
+        reply.version(outcome.version)
+        reply.bulk("took_us")
+        reply.integer(Int((Clock.monotonicNanoseconds() - started) / 1000))
+    }
+
+    private func hits(
+        _ outcome: FindOutcome, _ shape: LookupShape, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let start = reply.byteCount
+        let view = shape.find.view
+        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
+        reply.array(outcome.hits.count)
+        for hit in outcome.hits {
+            reply.map(shape.wantsMeta ? 3 : 2)
+            reply.bulk("id")
+            reply.bulk(hit.id)
+            if shape.wantsMeta {
+                reply.bulk("version")
+                reply.version(hit.key.version)
+            }
+            reply.bulk("doc")
+            if shape.projection == nil {
+                try context.withDocument(hit.key) { reply.bulk($0) }
+            } else {
+                let failure: EngineError? = try context.withDocument(
+                    hit.key, wantsVectors: wantsVectors
+                ) { bytes, vectors in
+                    do throws(EngineError) {
+                        try document(bytes, vectors: vectors, view, shape.projection, &reply)
+                        return nil
+                    } catch {
+                        return error
+                    }
+                }
+                if let failure { throw failure }
+            }
+            if reply.byteCount - start > limits.replyByteCountMax {
+                throw EngineError(
+                    .limit, "reply", "at most \(limits.replyByteCountMax) bytes",
+                    hint: "lower LIMIT or name FIELDS")
+            }
+        }
+    }
+
+    private func facets(_ facets: [FacetResult], _ reply: inout ReplyWriter) {
+        reply.bulk("facets")
+        reply.map(facets.count)
+        for facet in facets {
+            reply.bulk(facet.path)
+            if facet.ranges.isEmpty {
+                reply.array(facet.values.count)
+                for (value, count) in facet.values {
+                    reply.array(2)
+                    reply.value(value)
+                    reply.integer(count)
+                }
+            } else {
+                reply.array(facet.ranges.count)
+                for (from, to, count) in facet.ranges {
+                    reply.array(2)
+                    reply.array(2)
+                    reply.json(from)
+                    reply.json(to)
+                    reply.integer(count)
+                }
+            }
+        }
+    }
+
+    private func stats(_ stats: [StatsResult], _ reply: inout ReplyWriter) {
+        reply.bulk("stats")
+        reply.map(stats.count)
+        for field in stats {
+            reply.bulk(field.path)
+            if let overall = field.overall {
+                reply.figures(overall)
+                continue
+            }
+            reply.array(field.groups.count)
+            for (value, figures) in field.groups {
+                reply.array(2)
+                reply.value(value)
+                reply.figures(figures)
+            }
+        }
+    }
+
+    private func plan(_ outcome: FindOutcome, _ started: UInt64, _ reply: inout ReplyWriter) {
+        let plan = outcome.plan
+        reply.map(8)
+        reply.bulk("plan")
+        reply.bulk(plan.stages.map { "\($0.name) (\($0.detail))" }.joined(separator: " > "))
+        reply.bulk("estimate")
+        reply.integer(plan.estimate)
+        reply.bulk("total")
+        reply.integer(outcome.total)
+        reply.bulk("hits")
+        reply.integer(outcome.hits.count)
+        reply.bulk("documents_read")
+        reply.integer(plan.documentsRead)
+        reply.bulk("warnings")
+        reply.array(plan.warnings.count)
+        for warning in plan.warnings { reply.bulk(warning) }
+        reply.bulk("stages")
+        reply.array(plan.stages.count)
+        for stage in plan.stages {
+            reply.map(4)
+            reply.bulk("stage")
+            reply.bulk(stage.name)
+            reply.bulk("how")
+            reply.bulk(stage.detail)
+            reply.bulk("rows")
+            reply.integer(stage.rows)
+            reply.bulk("took_us")
+            reply.integer(stage.microseconds)
+        }
+        reply.bulk("took_us")
+        reply.integer(Int((Clock.monotonicNanoseconds() - started) / 1000))
+    }
+
+    /// When a lookup is to give up.
+    func deadline(_ options: Options) throws(EngineError) -> UInt64 {
+        let timeout = try options.milliseconds("TIMEOUT") ?? Self.defaultTimeoutMilliseconds
+        return Clock.monotonicNanoseconds() &+ UInt64(min(timeout, 1 << 40)) &* 1_000_000
+    }
+}
+
+/// A lookup's options, read.
+struct LookupShape {
+    var find: FindRequest
+    var projection: Projection?
+    var wantsMeta: Bool
+    /// What a cursor must belong to.
+    var queryHash: UInt64
+
+    init(
+        _ request: RequestFrame, _ verb: Int, _ options: Options, _ view: CollectionView,
+        _ handler: DataHandler, isCount: Bool
+    ) throws(EngineError) {
+        let limits = handler.limits
+        let filter = try options.filter(request.bytes(verb + 1), path: "filter", limits: limits)
+        find = FindRequest(
+            view: view, filter: try handler.compile(filter, view), limit: limits.limitDefault)
+        find.isCount = isCount
+        find.version = try options.version("AT")
+        find.deadlineNanoseconds = try handler.deadline(options)
+        find.allowsPartial = options.has("PARTIAL")
+        wantsMeta = options.has("META")
+        queryHash = 0
+        if isCount { return }
+        find.limit = try options.integer("LIMIT", 0...limits.limitMax) ?? limits.limitDefault
+        find.skip = try options.integer("SKIP", 0...limits.skipPlusLimitMax) ?? 0
+        guard find.skip + find.limit <= limits.skipPlusLimitMax else {
+            throw EngineError(
+                .limit, "SKIP", "SKIP + LIMIT is at most \(limits.skipPlusLimitMax)",
+                hint: "page on with AFTER and the cursor")
+        }
+        try options.refuse("SKIP", with: "AFTER")
+        if options.has("BY"), !options.has("STATS") {
+            throw EngineError(.syntax, "BY", "belongs to STATS")
+        }
+        do {
+            if let text = try options.text("SORT") { find.sort = try SortSpec(parsing: text) }
+            if let text = try options.text("FIELDS") {
+                projection = try Projection(parsing: text)
+            }
+            if let text = try options.text("FACET") {
+                find.facets = try FacetSpec(parsing: text, limits: limits).facets.map {
+                    (facet) throws(QueryError) in try Self.facet(facet, view, limits)
+                }
+            }
+            if let text = try options.text("STATS") {
+                let spec = try StatsSpec(parsing: text, by: try options.text("BY"))
+                find.stats = spec.paths
+                find.statsBy = spec.by
+            }
+            if let text = try options.text("DISTINCT") {
+                find.distinct = try DistinctSpec(parsing: text).path
+            }
+            let canonical = try options.params.substitute(
+                try Options.json(request.bytes(verb + 1), path: "filter"))
+            queryHash = Cursor.queryHash([
+                "\(view.id)", canonical.text, find.sort?.text ?? "",
+            ])
+            if let text = try options.text("AFTER") {
+                let cursor = try Cursor(
+                    decoding: text, secret: handler.cursorSecret, queryHash: queryHash)
+                find.after = CursorPlace(keys: cursor.keys, id: cursor.id)
+            }
+        } catch let error as QueryError {
+            throw EngineError(error)
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw EngineError(.syntax, "", "the options cannot be read")
+        }
+    }
+
+    private static func facet(
+        _ facet: FacetSpec.Facet, _ view: CollectionView, _ limits: Limits
+    ) throws(QueryError) -> FacetRequest {
+        var keys: [Int64] = []
+        if facet.edges != nil, let field = view.schema.field(at: facet.path),
+            field.type.isNumeric
+        {
+            keys = try facet.edgeKeys(
+                for: field, nowMilliseconds: Clock.wallMilliseconds())
+        }
+        return FacetRequest(
+            path: facet.path, limit: facet.limit ?? min(100, limits.facetValueCountMax),
+            edges: facet.edges ?? [], edgeKeys: keys)
+    }
+}

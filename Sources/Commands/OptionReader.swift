@@ -1,0 +1,191 @@
+import Documents
+import Engine
+import Primitives
+import Query
+import RESP
+
+/// One keyword option of a command: its name and how many values follow it.
+struct OptionRule {
+    let name: String
+    let valueCount: Int
+
+    init(_ name: String, _ valueCount: Int = 1) {
+        self.name = name
+        self.valueCount = valueCount
+    }
+}
+
+/// The keyword options behind a command's fixed arguments, in any order, each at most once.
+///
+/// `BLOB` and `VEC` may come many times. Values are read as parameters where they begin with `$`.
+struct Options {
+    private let frame: RequestFrame
+    /// Option name → index of its first value (of the keyword itself where it has none).
+    private var places: [String: Int] = [:]
+    private var repeated: [(name: String, place: Int)] = []
+    private(set) var params = Params.none
+
+    /// Options that may be given more than once.
+    private static let repeatable: Set<String> = ["VEC", "BLOB"]
+
+    /// Reads everything from argument `start` on.
+    ///
+    /// - Throws: `SYNTAX` for a word that is no option here, for one given twice and for a missing
+    ///   value.
+    init(
+        _ frame: RequestFrame, from start: Int, _ rules: [OptionRule]
+    ) throws(EngineError) {
+        self.frame = frame
+        var index = start
+        while index < frame.count {
+            let word = frame.string(index).uppercased()
+            guard let rule = rules.first(where: { $0.name == word }) else {
+                throw EngineError(
+                    .syntax, String(frame.string(index).prefix(64)), "is no option of this command",
+                    hint: "COMMAND DOCS lists them")
+            }
+            guard index + rule.valueCount < frame.count else {
+                throw EngineError(.syntax, word, "a value is missing")
+            }
+            let place = rule.valueCount == 0 ? index : index + 1
+            if Self.repeatable.contains(word) {
+                repeated.append((word, place))
+            } else if places.updateValue(place, forKey: word) != nil {
+                throw EngineError(.syntax, word, "is given twice")
+            }
+            index += 1 + rule.valueCount
+        }
+        params = try readParams()
+    }
+
+    private func readParams() throws(EngineError) -> Params {
+        var json: JSON?
+        if let place = places["PARAMS"] {
+            json = try Self.json(frame.bytes(place), path: "PARAMS")
+        }
+        let blobs = repeated.filter { $0.name == "BLOB" }.map { blob in
+            (name: frame.string(blob.place), bytes: frame.array(blob.place + 1))
+        }
+        if json == nil, blobs.isEmpty { return .none }
+        do {
+            return try Params(json: json, blobs: blobs)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// A JSON argument.
+    static func json(
+        _ bytes: UnsafeRawBufferPointer, path: String
+    ) throws(EngineError) -> JSON {
+        do {
+            return try JSON(parsing: [UInt8](bytes), depthMax: 100)
+        } catch {
+            throw EngineError(error, path: path)
+        }
+    }
+
+    func has(_ name: String) -> Bool { places[name] != nil }
+
+    /// Whether two options that exclude each other are both there.
+    func refuse(_ a: String, with b: String) throws(EngineError) {
+        if has(a), has(b) { throw EngineError(.syntax, a, "cannot stand beside \(b)") }
+    }
+
+    /// An option's value as text; a parameter's value where it begins with `$`.
+    func text(_ name: String) throws(EngineError) -> String? {
+        guard let place = places[name] else { return nil }
+        let text = frame.string(place)
+        guard text.utf8.first == UInt8(ascii: "$") else { return text }
+        do {
+            switch try params.option(text) {
+            case .json(.string(let value))?: return value
+            case .json(let value)?: return value.text
+            case .blob(let bytes)?: return String(decoding: bytes, as: UTF8.self)
+            case nil: return text
+            }
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// An integer within bounds.
+    func integer(_ name: String, _ range: ClosedRange<Int>) throws(EngineError) -> Int? {
+        guard let text = try text(name) else { return nil }
+        guard let value = Int(text) else {
+            throw EngineError(.invalid, name, "is an integer, got \(text.prefix(64))")
+        }
+        guard range.contains(value) else {
+            if value > range.upperBound {
+                throw EngineError(.limit, name, "at most \(range.upperBound), got \(value)")
+            }
+            throw EngineError(.invalid, name, "is at least \(range.lowerBound), got \(value)")
+        }
+        return value
+    }
+
+    /// A duration in milliseconds, at least one.
+    func milliseconds(_ name: String) throws(EngineError) -> Int64? {
+        guard let text = try text(name) else { return nil }
+        guard let value = try? DurationText.milliseconds(text), value > 0 else {
+            throw EngineError(
+                .invalid, name, "is a duration such as 500ms, 30s, 15m or 7d, got \(text.prefix(64))")
+        }
+        return value
+    }
+
+    func version(_ name: String) throws(EngineError) -> Version? {
+        guard let text = try text(name) else { return nil }
+        guard let value = UInt64(text), value < 1 << 48 else {
+            throw EngineError(.invalid, name, "is a version, got \(text.prefix(64))")
+        }
+        return Version(value)
+    }
+
+    /// A filter with its parameters put in; also where the value itself is a parameter.
+    func filter(
+        _ bytes: UnsafeRawBufferPointer, path: String, limits: Limits
+    ) throws(EngineError) -> Filter {
+        do {
+            var json: JSON
+            if bytes.first == UInt8(ascii: "$"),
+                case .json(let value)? = try params.option(String(decoding: bytes, as: UTF8.self))
+            {
+                json = value
+            } else {
+                json = try Self.json(bytes, path: path)
+                json = try params.substitute(json)
+            }
+            return try Filter(parsing: json, limits: limits)
+        } catch let error as QueryError {
+            throw EngineError(error)
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw EngineError(.invalid, path, "is a filter")
+        }
+    }
+
+    func filter(_ name: String, limits: Limits) throws(EngineError) -> Filter? {
+        guard let place = places[name] else { return nil }
+        return try filter(frame.bytes(place), path: name, limits: limits)
+    }
+
+    /// An option's value as JSON.
+    func json(_ name: String) throws(EngineError) -> JSON? {
+        guard let place = places[name] else { return nil }
+        return try Self.json(frame.bytes(place), path: name)
+    }
+
+    /// An option's raw value.
+    func bytes(_ name: String) -> [UInt8]? { places[name].map { frame.array($0) } }
+
+    /// The fields and bytes behind each `VEC`.
+    func vectors() throws(EngineError) -> [(field: String, bytes: [UInt8])] {
+        var vectors: [(field: String, bytes: [UInt8])] = []
+        for item in repeated where item.name == "VEC" {
+            vectors.append((frame.string(item.place), frame.array(item.place + 1)))
+        }
+        return vectors
+    }
+}

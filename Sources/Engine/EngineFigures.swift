@@ -1,0 +1,142 @@
+import ColumnIndex
+import Documents
+package import DocumentStore
+import Partition
+import Primitives
+import Schema
+import Synchronization
+
+/// One index of a collection, over all partitions.
+package struct IndexState: Sendable {
+    package var path: String
+    package var kind: String
+    package var isReady: Bool
+    /// Documents that an `ALTER` has gone through, and how many there are.
+    package var done: Int
+    package var of: Int
+    package var byteCount: Int
+}
+
+/// One partition of a collection.
+package struct PartitionFigures: Sendable {
+    package var documents: Int
+    package var rows: Int
+    package var deadRows: Int
+    package var byteCount: Int
+}
+
+/// What `HEALTH` says.
+package struct EngineHealth: Sendable {
+    /// `ok`, `degraded` (reads only, or the disk is full).
+    package var state: String
+    /// `accepted`, `full` or `read-only`.
+    package var writes: String
+    package var problems: [String]
+}
+
+extension Engine {
+    /// The collection's indexes with their states and sizes.
+    package func indexStates(of view: CollectionView) -> [IndexState] {
+        let job = shared.jobs.all.last { $0.kind == "ALTER" && $0.collection == view.name }
+        return view.schema.fields.filter(\.hasEntries).map { field in
+            var state = IndexState(
+                path: field.path, kind: field.type.isNumeric ? "numeric" : "keyword",
+                isReady: true, done: job?.done ?? 0, of: job?.of ?? 0, byteCount: 0)
+            for partition in view.partitions {
+                partition.lock.lockForReading()
+                if let column = partition.column(field.number) {
+                    state.byteCount += column.byteCount
+                    if !column.isReady { state.isReady = false }
+                } else {
+                    state.isReady = false
+                }
+                partition.lock.unlock()
+            }
+            return state
+        }
+    }
+
+    package var health: EngineHealth {
+        var health = EngineHealth(state: "ok", writes: "accepted", problems: [])
+        switch shared.storeState {
+        case "full":
+            health.state = "degraded"
+            health.writes = "full"
+            health.problems.append("no space is left on the disk of the data directory")
+        case "failed":
+            health.state = "degraded"
+            health.writes = "read-only"
+            health.problems.append("a commit failed: restart after mending the disk")
+        default: break
+        }
+        if shared.isReadOnly { health.writes = "read-only" }
+        if shared.isOverMemory {
+            health.state = "degraded"
+            health.problems.append("the memory limit is reached: new documents are refused")
+        }
+        return health
+    }
+
+    /// Bytes of each part of the engine, by name: the ledger.
+    package var ledger: [(name: String, byteCount: Int)] {
+        var rows: [(name: String, byteCount: Int)] = []
+        for name in shared.catalog.sortedNames {
+            guard let view = shared.catalog.collections[name] else { continue }
+            rows.append(("collection.\(name).base", view.baseByteCount))
+            for index in indexStates(of: view) {
+                rows.append(("collection.\(name).index.\(index.path)", index.byteCount))
+            }
+        }
+        if let tail { rows.append(("log_tail", tail.byteCount)) }
+        rows.append(("commit_queue", queueDepth.byteCount))
+        return rows
+    }
+
+    /// Sizes of the log.
+    package func storeStatistics() -> StoreStatistics? {
+        guard let reader = try? store.makeReader(), (try? reader.begin()) != nil else { return nil }
+        defer { reader.end() }
+        return try? reader.statistics()
+    }
+}
+
+extension CollectionView {
+    /// Bytes of heads, rows and the order of ids.
+    package var baseByteCount: Int {
+        partitions.reduce(0) { sum, partition in
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return sum + partition.baseByteCount
+        }
+    }
+
+    package var partitionFigures: [PartitionFigures] {
+        partitions.map { partition in
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return PartitionFigures(
+                documents: partition.documentCount, rows: partition.slotBound,
+                deadRows: partition.deadRowCount, byteCount: partition.byteCount)
+        }
+    }
+}
+
+/// Trims whatever may be trimmed and gives the pages back to the file's free list.
+package struct CompactJob: Sendable {
+    package init() {}
+
+    package func run(_ context: JobContext) throws -> String {
+        var rounds = 0
+        while true {
+            let trimmed = Atomic<Int>(0)
+            try context.onCommitter { committer in
+                trimmed.store(try committer.trimOnce(limit: 2_000), ordering: .relaxed)
+            }
+            let count = trimmed.load(ordering: .relaxed)
+            rounds += count
+            try context.checkpoint()
+            if count == 0 { break }
+        }
+        return "\(rounds) entries trimmed; aisle compact shrinks the file while the server is stopped"
+    }
+}

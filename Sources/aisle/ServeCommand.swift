@@ -1,0 +1,167 @@
+import ArgumentParser
+import DocumentStore
+import Engine
+import Foundation
+import Logging
+import Server
+import Synchronization
+
+/// `aisle serve`: opens a data directory and answers until it is told to stop.
+struct ServeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve a data directory.",
+        discussion: """
+            Prints one line beginning with "ready" and the addresses when it takes requests. \
+            Settings come from flags, then AISLE_* variables, then --config FILE, then defaults; \
+            aisle help settings lists them all.
+
+            Example: aisle serve --data /var/lib/aisle --port 2475 --metrics-port 9475
+            """
+    )
+
+    @Argument(parsing: .captureForPassthrough, help: "Settings as --name value.")
+    var words: [String] = []
+
+    func run() throws {
+        if words.contains("--help") || words.contains("-h") {
+            print(ServeCommand.helpMessage())
+            print("SETTINGS:")
+            for setting in Setting.all {
+                print("  --\(setting.name) \(setting.type)")
+                print("      \(setting.help)")
+            }
+            return
+        }
+        let configuration = try settings()
+        guard !configuration.data.isEmpty else {
+            throw Failure(status: .usage, text: "serve: --data DIR is missing")
+        }
+        let service = try open(configuration)
+        try serve(configuration, service)
+    }
+
+    private func settings() throws -> ServerConfiguration {
+        var flags: [(String, String)] = []
+        var index = 0
+        while index < words.count {
+            let word = words[index]
+            guard word.hasPrefix("--") else {
+                throw Failure(status: .usage, text: "serve: \(word) is no setting")
+            }
+            var name = String(word.dropFirst(2))
+            var value: String?
+            if let equals = name.firstIndex(of: "=") {
+                value = String(name[name.index(after: equals)...])
+                name = String(name[..<equals])
+            }
+            if name == "config" { name = "config" }
+            if value == nil, name == "open", index + 1 >= words.count
+                || words[index + 1].hasPrefix("--")
+            {
+                value = "yes"
+            }
+            if value == nil {
+                guard index + 1 < words.count else {
+                    throw Failure(status: .usage, text: "serve: --\(name) needs a value")
+                }
+                index += 1
+                value = words[index]
+            }
+            flags.append((name, value ?? ""))
+            index += 1
+        }
+        do {
+            return try ServerConfiguration.load(
+                flags: flags, environment: ProcessInfo.processInfo.environment,
+                readFile: { try? String(contentsOfFile: $0, encoding: .utf8) })
+        } catch {
+            throw Failure(status: .usage, text: "serve: \(error.message)")
+        }
+    }
+
+    private func open(_ configuration: ServerConfiguration) throws -> EngineService {
+        let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
+        var options = EngineOptions(
+            directory: configuration.data,
+            partitionCount: configuration.partitions > 0 ? configuration.partitions : cores,
+            loopCount: configuration.shards > 0 ? configuration.shards : cores)
+        options.retentionMilliseconds = Int64(configuration.retentionMilliseconds)
+        options.memoryByteCountMax = configuration.memoryMaxBytes
+        if configuration.durability.hasPrefix("interval:") {
+            let text = String(configuration.durability.dropFirst("interval:".count))
+            guard let milliseconds = SettingUnits.milliseconds(text), milliseconds > 0 else {
+                throw Failure(
+                    status: .usage, text: "serve: --durability is commit or interval:1s")
+            }
+            options.durability = .interval(milliseconds: milliseconds)
+        }
+        do {
+            let engine = try Engine(options)
+            engine.shared.updateSettings {
+                $0.retentionByteCount = configuration.retentionBytes
+            }
+            return EngineService(engine)
+        } catch {
+            throw Failure(
+                status: .unreachable, text: "serve: \(StoreText.text(error, configuration.data))")
+        }
+    }
+
+    private func serve(_ configuration: ServerConfiguration, _ service: EngineService) throws {
+        let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
+        let logger = Logger(label: "aisle") { JSONLogHandler(label: $0, level: level) }
+        let server: AisleServer
+        do {
+            server = try AisleServer(
+                configuration: configuration, hooks: service.hooks(), logger: logger,
+                factory: { service.makeHandler(loopIndex: $0, loop: $1) })
+        } catch {
+            service.engine.close()
+            throw Failure(status: .unreachable, text: "serve: \(error)")
+        }
+        let watcher = SignalWatcher(server)
+        let ended = DispatchSemaphore(value: 0)
+        let problem = Mutex<String?>(nil)
+        Task {
+            do throws(ServerError) {
+                let addresses = try await server.start()
+                let recovery = service.engine.recovery
+                // Written at once: a buffered line would not reach whoever waits for it.
+                let line =
+                    "ready \(addresses.joined(separator: " ")) "
+                    + "(\(recovery.documentCount) documents, \(recovery.milliseconds) ms)\n"
+                FileHandle.standardOutput.write(Data(line.utf8))
+                await server.waitUntilStopped()
+            } catch {
+                problem.withLock { $0 = "\(error)" }
+            }
+            ended.signal()
+        }
+        ended.wait()
+        withExtendedLifetime(watcher) {}
+        service.dropHandlers()
+        service.engine.close()
+        if let text = problem.withLock({ $0 }) {
+            throw Failure(status: .unreachable, text: "serve: \(text)")
+        }
+    }
+}
+
+/// What the store's errors mean to a person at a terminal.
+enum StoreText {
+    static func text(_ error: StoreError, _ directory: String) -> String {
+        switch error {
+        case .locked: "\(directory) is open in another process"
+        case .notFound: "there is no data in \(directory)"
+        case .invalidPath: "\(directory) cannot be a data directory"
+        case .full: "no space is left for \(directory)"
+        case .formatTooNew(let found, let known):
+            "\(directory) has format \(found); this version knows formats up to \(known)"
+        case .corrupt(let what): "\(directory) is damaged: \(what); try aisle verify"
+        case .io(let code), .failed(let code): "\(directory): \(String(cString: strerror(code)))"
+        case .readOnly: "\(directory) cannot be written"
+        case .tooLarge, .tooManyReaders: "\(directory): \(error)"
+        }
+    }
+}
