@@ -40,7 +40,8 @@ let package = Package(
             name: "Query", dependencies: ["Schema", "Documents", "Primitives"],
             swiftSettings: leaf),
         // Islands and storage.
-        .target(name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
+        .target(
+            name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
             name: "DocumentStore", dependencies: ["CLMDB", "Primitives"], swiftSettings: leaf),
         // The engine.

@@ -52,7 +52,9 @@ extension DataHandler {
                 projection.names(field.path)
             else { continue }
             let values = try context.vector(reference)
-            set(&tree, path: field.path[...], .array(values.map { .number(JSONNumber(validText: "\($0)")) }))
+            set(
+                &tree, path: field.path[...],
+                .array(values.map { .number(JSONNumber(validText: "\($0)")) }))
         }
         output = []
         tree.serialize(into: &output)

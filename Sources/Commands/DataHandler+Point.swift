@@ -90,7 +90,9 @@ extension DataHandler {
             guard ids.isEmpty else {
                 throw EngineError(.syntax, "IDS", "stands in place of ids")
             }
-            guard let list = try options.json("IDS")?.array else { throw EngineError(.invalid, "IDS", "is a JSON array of strings") }
+            guard let list = try options.json("IDS")?.array else {
+                throw EngineError(.invalid, "IDS", "is a JSON array of strings")
+            }
             for item in list {
                 guard let text = item.string else {
                     throw EngineError(.invalid, "IDS", "is a JSON array of strings")

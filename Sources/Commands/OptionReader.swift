@@ -129,7 +129,8 @@ struct Options {
         guard let text = try text(name) else { return nil }
         guard let value = try? DurationText.milliseconds(text), value > 0 else {
             throw EngineError(
-                .invalid, name, "is a duration such as 500ms, 30s, 15m or 7d, got \(text.prefix(64))")
+                .invalid, name,
+                "is a duration such as 500ms, 30s, 15m or 7d, got \(text.prefix(64))")
         }
         return value
     }

@@ -1,5 +1,5 @@
-package import Documents
 import DocumentStore
+package import Documents
 import Partition
 package import Primitives
 package import Schema
@@ -84,7 +84,8 @@ package struct AlterJob: Sendable {
     ) throws -> Version {
         let version = context.read.pins.acquire()
         defer { context.read.pins.release(version) }
-        var checker = SchemaChecker(schema: plan.schema, limits: context.engine.shared.options.limits)
+        var checker = SchemaChecker(
+            schema: plan.schema, limits: context.engine.shared.options.limits)
         let total = view.documentCount
         var seen = 0
         for partition in view.partitions {
@@ -259,7 +260,8 @@ struct SchemaChecker {
     var error: EngineError? {
         guard !offenders.isEmpty else { return nil }
         return EngineError(
-            .invalid, "", "stored documents break the new rule: " + offenders.joined(separator: ", "),
+            .invalid, "",
+            "stored documents break the new rule: " + offenders.joined(separator: ", "),
             hint: "mend them first; nothing was changed")
     }
 }

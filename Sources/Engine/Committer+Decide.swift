@@ -1,5 +1,5 @@
-import Documents
 import DocumentStore
+import Documents
 import Partition
 import Primitives
 import Query
@@ -140,7 +140,8 @@ extension Committer {
     }
 
     /// The newest document's bytes. REQUIRES: it is present.
-    func documentBytes(_ state: DocumentState, _ stage: StagedGroup) throws(EngineError) -> [UInt8] {
+    func documentBytes(_ state: DocumentState, _ stage: StagedGroup) throws(EngineError) -> [UInt8]
+    {
         if let staged = state.staged, let prepared = stage.entries[staged].prepared {
             return prepared.bytes
         }
@@ -171,7 +172,8 @@ extension Committer {
             expiry: try expiry(state, stage))
     }
 
-    private func project(_ bytes: [UInt8], _ projection: Projection) throws(EngineError) -> [UInt8] {
+    private func project(_ bytes: [UInt8], _ projection: Projection) throws(EngineError) -> [UInt8]
+    {
         do {
             let root = try parser.parse(bytes, depthMax: options.limits.documentDepthMax)
             var output: [UInt8] = []

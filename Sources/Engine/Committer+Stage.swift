@@ -182,4 +182,3 @@ extension StagedEntry {
             + vectors.reduce(0) { $0 + ($1.key == key ? Int($1.dimensions) * 4 : 0) }
     }
 }
-

@@ -1,5 +1,5 @@
-import Documents
 package import DocumentStore
+import Documents
 import Partition
 package import Primitives
 import Schema

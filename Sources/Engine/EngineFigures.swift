@@ -1,6 +1,6 @@
 import ColumnIndex
-import Documents
 package import DocumentStore
+import Documents
 import Partition
 import Primitives
 import Schema
@@ -137,6 +137,7 @@ package struct CompactJob: Sendable {
             try context.checkpoint()
             if count == 0 { break }
         }
-        return "\(rounds) entries trimmed; aisle compact shrinks the file while the server is stopped"
+        return
+            "\(rounds) entries trimmed; aisle compact shrinks the file while the server is stopped"
     }
 }

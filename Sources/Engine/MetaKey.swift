@@ -1,5 +1,5 @@
-import Documents
 import DocumentStore
+import Documents
 import Partition
 import Primitives
 import Schema

@@ -1,5 +1,5 @@
-package import Documents
 package import DocumentStore
+package import Documents
 import Partition
 package import Primitives
 import Query
@@ -165,7 +165,8 @@ package final class ReadContext {
         let published = shared.pins.published.load(ordering: .sequentiallyConsistent)
         if version.rawValue > published {
             throw EngineError(
-                .invalid, "AT", "version \(version.rawValue) is not yet; the newest is \(published)")
+                .invalid, "AT", "version \(version.rawValue) is not yet; the newest is \(published)"
+            )
         }
         if version.rawValue < horizon {
             throw EngineError(

@@ -227,7 +227,7 @@ package final class CollectionPartition: @unchecked Sendable {
         guard let column = column(field), column.state(slot) == .present else { return nil }
         switch column.storage {
         case .numeric(let numeric): return UniqueHash.of(key: numeric.key(slot))
-        case .keyword(let keyword): 
+        case .keyword(let keyword):
             guard let code = keyword.sortCode(slot, descending: false) else { return nil }
             return UniqueHash.of(bytes: keyword.term(code))
         }

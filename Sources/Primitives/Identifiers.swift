@@ -22,7 +22,8 @@ package struct LogKey: Hashable, Comparable, Sendable {
     @inlinable package init(rawValue: UInt64) { self.rawValue = rawValue }
 
     @inlinable package init(version: Version, index: Int) {
-        precondition(index >= 0 && index < 1 << 16, "an entry's index within its version is 16 bits")
+        precondition(
+            index >= 0 && index < 1 << 16, "an entry's index within its version is 16 bits")
         precondition(version.rawValue < 1 << 48, "versions are 48 bits")
         rawValue = version.rawValue << 16 | UInt64(index)
     }

@@ -42,7 +42,9 @@ package final class EngineService: Sendable {
 
     private func deliver(_ completions: [WriteCompletion]) {
         var byLoop: [Int: [WriteCompletion]] = [:]
-        for completion in completions { byLoop[completion.ticket.loop, default: []].append(completion) }
+        for completion in completions {
+            byLoop[completion.ticket.loop, default: []].append(completion)
+        }
         for (index, group) in byLoop {
             guard let route = routes.withLock({ $0[index] }) else { continue }
             route.loop.execute { route.handler.value.complete(group) }
@@ -194,7 +196,8 @@ enum EngineMetrics {
             "aisle_version", "The newest version that reads see.",
             [("", Int(engine.publishedVersion.rawValue))])
         let queue = engine.queueDepth
-        gauge("aisle_commit_queue_writes", "Writes that wait for the committer.", [("", queue.count)])
+        gauge(
+            "aisle_commit_queue_writes", "Writes that wait for the committer.", [("", queue.count)])
         gauge(
             "aisle_commit_queue_bytes", "Bytes that wait for the committer.",
             [("", queue.byteCount)])

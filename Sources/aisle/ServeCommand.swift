@@ -56,8 +56,9 @@ struct ServeCommand: ParsableCommand {
                 name = String(name[..<equals])
             }
             if name == "config" { name = "config" }
-            if value == nil, name == "open", index + 1 >= words.count
-                || words[index + 1].hasPrefix("--")
+            if value == nil, name == "open",
+                index + 1 >= words.count
+                    || words[index + 1].hasPrefix("--")
             {
                 value = "yes"
             }

@@ -77,9 +77,11 @@ enum PageWindow {
                 let high = rows[end - 1]
                 // Everything that could tie with the window's edges joins it.
                 first = gather(rows, upTo: start) { precedes($0, low) }
-                last = end + gather(
-                    UnsafeMutableBufferPointer(rebasing: rows[end...]), upTo: rows.count - end
-                ) { !precedes(high, $0) }
+                last =
+                    end
+                    + gather(
+                        UnsafeMutableBufferPointer(rebasing: rows[end...]), upTo: rows.count - end
+                    ) { !precedes(high, $0) }
             }
         }
         let ordered = candidates[first..<last].sorted(by: isBefore)
