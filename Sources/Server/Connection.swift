@@ -24,6 +24,9 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     let loop: LoopContext
     let session: Session
     private let dispatcher: Dispatcher
+    /// The request being read. The decoder fills it over many reads, so that connections cannot
+    /// share one.
+    private let frame = RequestFrame()
     private var decoder: RequestDecoder
     private var context: ChannelHandlerContext?
     private var input = ByteBuffer()
@@ -248,7 +251,6 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
         _ writer: inout ReplyWriter,
         _ closing: inout Bool
     ) -> Int {
-        let frame = loop.frame
         var offset = 0
         var now = LoopContext.now()
         while offset < input.count, !closing, closeRequested == nil {
@@ -503,7 +505,8 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
         guard commandIndex >= 0 else { return }
         let elapsed = LoopContext.now() &- startedAt
         loop.metrics.record(commandIndex, nanoseconds: elapsed, failed: false)
-        if elapsed >= loop.settings.slowNanoseconds {
+        // A write's time is mostly the wait for its group's sync, which says nothing about it.
+        if elapsed >= loop.settings.slowNanoseconds, !loop.gates[commandIndex].flags.contains(.write) {
             loop.state.noteSlow(commandIndex, session, nanoseconds: elapsed)
         }
     }

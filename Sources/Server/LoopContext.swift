@@ -14,7 +14,6 @@ final class LoopContext: @unchecked Sendable {
     let state: ServerState
     let pool = ReplyBufferPool()
     let metrics: LoopMetrics
-    let frame = RequestFrame()
     let handler: any CommandHandler
     let gates: [CommandGate]
     let table = CommandTable.shared

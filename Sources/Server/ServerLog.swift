@@ -1,6 +1,7 @@
 import Commands
 import Glibc
 package import Logging
+import Synchronization
 
 /// Log lines as JSON, one object per line, on standard error: time, level, message, then metadata
 /// by name.
@@ -53,8 +54,13 @@ package struct JSONLogHandler: LogHandler {
 }
 
 /// What the server logs about its connections. A request's id is `connection-sequence`.
-struct ServerLog: Sendable {
+final class ServerLog: Sendable {
     let logger: Logger
+    /// The second in which slow requests were last logged, and how many were.
+    private let slowWindow = Atomic<Int64>(0)
+    private let slowCount = Atomic<Int>(0)
+
+    init(logger: Logger) { self.logger = logger }
 
     func connectionError(_ session: Session, _ text: String) {
         logger.debug(
@@ -72,7 +78,12 @@ struct ServerLog: Sendable {
         )
     }
 
+    /// Logged at most ten times a second: `SLOWLOG` has them all.
     func slow(_ session: Session, _ command: String, microseconds: UInt64) {
+        let window = Int64(WallClock.seconds)
+        let previous = slowWindow.exchange(window, ordering: .relaxed)
+        if previous != window { slowCount.store(0, ordering: .relaxed) }
+        guard slowCount.wrappingAdd(1, ordering: .relaxed).newValue <= 10 else { return }
         logger.notice(
             "slow request",
             metadata: [
