@@ -2,6 +2,8 @@
 package enum ClientError: Error, Equatable, Sendable {
     /// Nothing answers at the endpoint, or it refused.
     case unreachable(endpoint: String, reason: String)
+    /// TLS could not be agreed on: an untrusted certificate, another name, no TLS there.
+    case insecure(endpoint: String, reason: String)
     /// The server ended the connection.
     case closed
     /// Nothing moved for this long.
@@ -20,6 +22,7 @@ extension ClientError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .unreachable(let endpoint, let reason): "cannot reach \(endpoint): \(reason)"
+        case .insecure(let endpoint, let reason): "no TLS with \(endpoint): \(reason)"
         case .closed: "the server closed the connection"
         case .timedOut(let milliseconds): "no answer for \(milliseconds) ms"
         case .system(let call, let reason): "\(call) failed: \(reason)"

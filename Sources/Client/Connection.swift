@@ -30,6 +30,13 @@ package final class Connection {
         )
         output = ByteQueue()
         input = ByteQueue()
+        if let options = configuration.tls {
+            try socket.startTLS(
+                with: configuration.endpoint,
+                options,
+                timeout: configuration.connectTimeout
+            )
+        }
         try greet()
     }
 

@@ -36,6 +36,8 @@ package struct ClientConfiguration: Sendable {
     package var endpoint: Endpoint
     /// Sent with `HELLO` when given.
     package var credentials: Credentials?
+    /// Encrypts the connection; nil for none.
+    package var tls: TLSOptions?
     /// 2 or 3.
     package var protocolVersion = 3
     /// The longest wait for a connection.

@@ -28,6 +28,10 @@ package enum ReplyText {
         _ style: Style,
         to out: inout String
     ) {
+        if let text = oneLine(reply, indent: indent, style) {
+            out += text
+            return
+        }
         let margin = String(repeating: " ", count: indent)
         switch reply {
         case .null: out += paint("(null)", "2", style)
@@ -63,8 +67,49 @@ package enum ReplyText {
         }
     }
 
-    private static func isNested(_ reply: Reply, _ style: Style) -> Bool {
+    /// A short list or map of plain values inside another, as `[a, 3]` or `{count: 3, min: 1}`.
+    private static func oneLine(_ reply: Reply, indent: Int, _ style: Style) -> String? {
+        guard style.isPretty, indent > 0 else { return nil }
+        let parts: [String?]
+        let isMap: Bool
         switch reply {
+        case .array(let elements), .set(let elements):
+            guard !elements.isEmpty else { return nil }
+            isMap = false
+            parts = elements.map { plain($0) ?? oneLine($0, indent: indent, style) }
+        case .map(let pairs):
+            guard !pairs.isEmpty else { return nil }
+            isMap = true
+            parts = pairs.map { pair in
+                plain(pair.value).map { (pair.key.text ?? render(pair.key)) + ": " + $0 }
+            }
+        default: return nil
+        }
+        var text = isMap ? "{" : "["
+        for (at, part) in parts.enumerated() {
+            guard let part else { return nil }
+            text += (at > 0 ? ", " : "") + part
+            if text.count > 100 { return nil }
+        }
+        return printable(text) + (isMap ? "}" : "]")
+    }
+
+    /// The text of a value that is neither a document nor made of others.
+    private static func plain(_ reply: Reply) -> String? {
+        switch reply {
+        case .null: return "null"
+        case .bool, .integer, .double: return render(reply)
+        default:
+            guard let text = reply.text, !text.hasPrefix("{"), !text.contains("\n") else {
+                return nil
+            }
+            return text
+        }
+    }
+
+    private static func isNested(_ reply: Reply, _ style: Style) -> Bool {
+        if oneLine(reply, indent: 1, style) != nil { return false }
+        return switch reply {
         case .array(let elements), .set(let elements), .push(let elements): !elements.isEmpty
         case .map(let pairs): !pairs.isEmpty
         case .bulk(let bytes), .verbatim(_, let bytes):

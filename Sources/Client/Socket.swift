@@ -11,10 +11,14 @@ package final class Socket {
 
     /// The file descriptor, for pollers; closed with the socket.
     package let descriptor: CInt
+    private var tls: TLSSession?
 
     private init(descriptor: CInt) { self.descriptor = descriptor }
 
-    deinit { close(descriptor) }
+    deinit {
+        tls = nil
+        close(descriptor)
+    }
 
     /// The text of the last failed call.
     static func reason(_ code: CInt = errno) -> String { String(cString: strerror(code)) }
@@ -144,6 +148,7 @@ package final class Socket {
     /// - Returns: bytes sent; 0 when the socket is full.
     /// - Throws: ``ClientError/closed``, ``ClientError/system(call:reason:)``.
     package func send(_ bytes: UnsafeRawBufferPointer) throws(ClientError) -> Int {
+        if let tls { return try moved(tls.send(bytes), "send") }
         while true {
             let sent = Glibc.send(
                 descriptor,
@@ -168,6 +173,7 @@ package final class Socket {
     package func receive(into queue: ByteQueue, atMost byteCount: Int = 64 << 10)
         throws(ClientError) -> Int
     {
+        if let tls { return try receive(into: queue, byteCount, tls) }
         let target = queue.reserve(byteCount)
         while true {
             let received = recv(descriptor, target, queue.freeCount, 0)
@@ -182,6 +188,61 @@ package final class Socket {
             case ECONNRESET: throw .closed
             default: throw .system(call: "recv", reason: Self.reason())
             }
+        }
+    }
+}
+
+// TLS.
+extension Socket {
+    /// Agrees on TLS with the server. From then on all bytes are encrypted.
+    ///
+    /// - Throws: ``ClientError/insecure(endpoint:reason:)``.
+    func startTLS(with endpoint: Endpoint, _ options: TLSOptions, timeout: Duration)
+        throws(ClientError)
+    {
+        let name = endpoint.description
+        guard case .tcp(let host, _) = endpoint else {
+            throw .insecure(endpoint: name, reason: "a Unix socket is not encrypted")
+        }
+        let session = try TLSSession(
+            descriptor: descriptor,
+            host: host,
+            endpoint: name,
+            options
+        )
+        while true {
+            switch session.handshake() {
+            case .done:
+                tls = session
+                return
+            case .wantsRead: try wait(for: .readable, timeout: timeout)
+            case .wantsWrite: try wait(for: .writable, timeout: timeout)
+            case .closed: throw .insecure(endpoint: name, reason: "the server hung up")
+            case .failed(let reason): throw .insecure(endpoint: name, reason: reason)
+            }
+        }
+    }
+
+    /// Receives until nothing is left in the library, since no poll would tell of it.
+    private func receive(into queue: ByteQueue, _ byteCount: Int, _ tls: TLSSession)
+        throws(ClientError) -> Int
+    {
+        var received = 0
+        repeat {
+            let target = queue.reserve(byteCount)
+            let count = try moved(tls.receive(target, queue.freeCount), "recv")
+            queue.wrote(count)
+            received += count
+        } while tls.hasPending
+        return received
+    }
+
+    private func moved(_ step: TLSSession.Step, _ call: String) throws(ClientError) -> Int {
+        switch step {
+        case .done(let count): return count
+        case .wantsRead, .wantsWrite: return 0
+        case .closed: throw .closed
+        case .failed(let reason): throw .system(call: call, reason: reason)
         }
     }
 }

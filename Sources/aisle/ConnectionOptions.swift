@@ -22,6 +22,15 @@ struct ConnectionOptions: ParsableArguments {
     )
     var passwordEnv: String?
 
+    @Flag(help: "Encrypt the connection.")
+    var tls = false
+
+    @Option(help: "A PEM file of authorities to trust, instead of the system's.")
+    var tlsCa: String?
+
+    @Flag(help: "Take any certificate.")
+    var tlsInsecure = false
+
     /// The client's configuration.
     func client() throws -> ClientConfiguration {
         var credentials: Credentials?
@@ -33,7 +42,16 @@ struct ConnectionOptions: ParsableArguments {
         } else if user != nil {
             throw Failure(status: .usage, text: "--user needs --password-env")
         }
-        return ClientConfiguration(endpoint: endpoint, credentials: credentials)
+        var configuration = ClientConfiguration(endpoint: endpoint, credentials: credentials)
+        if tls {
+            guard unix == nil else {
+                throw Failure(status: .usage, text: "--tls goes with --host, not with --unix")
+            }
+            configuration.tls = TLSOptions(authorityPath: tlsCa, isInsecure: tlsInsecure)
+        } else if tlsCa != nil || tlsInsecure {
+            throw Failure(status: .usage, text: "--tls-ca and --tls-insecure need --tls")
+        }
+        return configuration
     }
 
     /// Where the server listens.

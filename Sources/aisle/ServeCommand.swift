@@ -26,11 +26,7 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         if words.contains("--help") || words.contains("-h") {
             print(ServeCommand.helpMessage())
-            print("SETTINGS:")
-            for setting in Setting.all {
-                print("  --\(setting.name) \(setting.type)")
-                print("      \(setting.help)")
-            }
+            print(SettingsText.list, terminator: "")
             return
         }
         let configuration = try settings()
@@ -55,7 +51,6 @@ struct ServeCommand: ParsableCommand {
                 value = String(name[name.index(after: equals)...])
                 name = String(name[..<equals])
             }
-            if name == "config" { name = "config" }
             if value == nil, name == "open",
                 index + 1 >= words.count
                     || words[index + 1].hasPrefix("--")

@@ -60,3 +60,27 @@ import Testing
     let reply = Reply.bulk([0x1B, 0x5B, 0x32, 0x4A])
     #expect(ReplyText.render(reply) == "\\x1b[2J")
 }
+
+@Test func shortListsInsideOthersStayOnOneLine() {
+    let reply = Reply.map([
+        .init(
+            key: .simple("facets"),
+            value: .map([
+                .init(
+                    key: .simple("brand"),
+                    value: .array([
+                        .array([.bulk(Array("Acme".utf8)), .integer(3)]),
+                        .array([
+                            .null, .map([.init(key: .simple("count"), value: .integer(1))]),
+                        ]),
+                    ])
+                )
+            ])
+        )
+    ])
+    let expected = """
+        facets:
+          brand: [[Acme, 3], [null, {count: 1}]]
+        """
+    #expect(ReplyText.render(reply) == expected)
+}
