@@ -19,6 +19,7 @@ package struct CandidateCollector {
     /// Rows to collect at least, if there are so many.
     let count: Int
     package private(set) var found: [Candidate] = []
+    private var start: Int64?
 
     package init(
         partition: CollectionPartition, index: Int, levels: [OrderLevel], count: Int,
@@ -31,27 +32,32 @@ package struct CandidateCollector {
         self.pool = pool
     }
 
-    /// Collects among `match` (nil: all of `visible`).
+    /// Collects among `match` (nil: all of `visible`); with `key` only rows of the first level's key
+    /// on, that key included.
     ///
     /// - Complexity: O(slots) bytes per level looked at, and O(collected).
-    package mutating func collect(match: Bitmap?, visible: Bitmap, after: [OrderValue]?) {
-        var slots: [Slot] = []
-        gather(0, match: match, visible: visible, need: count, after: after, into: &slots)
-        found.reserveCapacity(slots.count)
-        for slot in slots {
-            let key = partition.candidateKey(levels[0], slot)
-            found.append(Candidate(key: key, partition: index, slot: slot))
-        }
+    package mutating func collect(
+        match: Bitmap?, visible: Bitmap, after: [OrderValue]?, from key: Int64? = nil
+    ) {
+        start = key
+        var rows: [Candidate] = []
+        rows.reserveCapacity(min(count, partition.slotBound) + 64)
+        gather(
+            0, key: nil, match: match, visible: visible, need: count, after: after, into: &rows)
+        found = rows
     }
 
     /// Appends at least `need` rows of `match` that come first from level `depth` on.
+    ///
+    /// `key` is the rows' key of the first level, where that is settled already.
     private func gather(
-        _ depth: Int, match: Bitmap?, visible: Bitmap, need: Int, after: [OrderValue]?,
-        into slots: inout [Slot]
+        _ depth: Int, key: Int64?, match: Bitmap?, visible: Bitmap, need: Int,
+        after: [OrderValue]?, into slots: inout [Candidate]
     ) {
         guard need > 0 else { return }
         guard depth < levels.count else {
-            (match ?? visible).forEach { slots.append($0) }
+            let key = key ?? 0
+            (match ?? visible).forEach { slots.append(candidate($0, key)) }
             return
         }
         let level = levels[depth]
@@ -60,6 +66,10 @@ package struct CandidateCollector {
         if level.isDescending { classes.reverse() }
         let cursorClass = after?[depth].orderClass
         for orderClass in classes {
+            // Whoever gives a key to start from knows that all rows before it have values.
+            if depth == 0, self.start != nil, orderClass != .present, !level.isDescending {
+                continue
+            }
             if slots.count - start >= need { return }
             let isTied = orderClass == cursorClass
             if let cursorClass, !isTied {
@@ -70,14 +80,15 @@ package struct CandidateCollector {
             let remaining = need - (slots.count - start)
             if orderClass == .present {
                 gatherPresent(
-                    depth, match: match, visible: visible, need: remaining,
+                    depth, key: key, match: match, visible: visible, need: remaining,
                     after: isTied ? after : nil, into: &slots)
             } else if case .column(let field, _) = level {
                 let bitmap = pool.borrow(capacity: partition.slotBound)
                 defer { pool.giveBack(bitmap) }
                 fillClass(orderClass, field, match: match, visible: visible, into: bitmap)
                 gather(
-                    depth + 1, match: bitmap, visible: bitmap, need: remaining,
+                    depth + 1, key: key ?? (level.isDescending ? Int64.max : Int64.min),
+                    match: bitmap, visible: bitmap, need: remaining,
                     after: isTied ? after : nil, into: &slots)
             }
         }
@@ -110,20 +121,24 @@ package struct CandidateCollector {
         }
     }
 
+    private func candidate(_ slot: Slot, _ key: Int64) -> Candidate {
+        Candidate(key: key, partition: index, slot: slot)
+    }
+
     private func gatherPresent(
-        _ depth: Int, match: Bitmap?, visible: Bitmap, need: Int, after: [OrderValue]?,
-        into slots: inout [Slot]
+        _ depth: Int, key settled: Int64?, match: Bitmap?, visible: Bitmap, need: Int,
+        after: [OrderValue]?, into slots: inout [Candidate]
     ) {
         let level = levels[depth]
-        var bound: KeyBound?
+        var bound = depth == 0 ? self.start.map { KeyBound(key: $0, inclusive: true) } : nil
         var missing = need
         if let after {
             let key = boundKey(level, after[depth])
             bound = KeyBound(key: key, inclusive: false)
             let before = slots.count
             gatherTies(
-                depth, key: key, match: match, visible: visible, after: after, need: need,
-                into: &slots)
+                depth, key: key, settled: settled, match: match, visible: visible, after: after,
+                need: need, into: &slots)
             missing -= slots.count - before
         }
         guard missing > 0 else { return }
@@ -132,15 +147,20 @@ package struct CandidateCollector {
         guard extremes.count > 4 * missing + 1024, level.isExact(in: partition),
             depth + 1 < levels.count
         else {
-            for extreme in extremes { slots.append(extreme.slot) }
+            let descending = level.isDescending
+            for extreme in extremes {
+                let turned = descending ? ~extreme.key : extreme.key
+                slots.append(candidate(extreme.slot, settled ?? turned))
+            }
             return
         }
-        refine(depth, extremes, need: missing, into: &slots)
+        refine(depth, extremes, settled: settled, need: missing, into: &slots)
     }
 
     /// Too many rows share the last key: the next level chooses among them.
     private func refine(
-        _ depth: Int, _ extremes: [KeyedSlot], need: Int, into slots: inout [Slot]
+        _ depth: Int, _ extremes: [KeyedSlot], settled: Int64?, need: Int,
+        into slots: inout [Candidate]
     ) {
         let descending = levels[depth].isDescending
         guard
@@ -152,17 +172,22 @@ package struct CandidateCollector {
         ties.clearAll()
         let before = slots.count
         for extreme in extremes {
-            if extreme.key == last { ties.set(extreme.slot) } else { slots.append(extreme.slot) }
+            if extreme.key == last {
+                ties.set(extreme.slot)
+            } else {
+                let turned = descending ? ~extreme.key : extreme.key
+                slots.append(candidate(extreme.slot, settled ?? turned))
+            }
         }
         gather(
-            depth + 1, match: ties, visible: ties, need: need - (slots.count - before), after: nil,
-            into: &slots)
+            depth + 1, key: settled ?? (descending ? ~last : last), match: ties, visible: ties,
+            need: need - (slots.count - before), after: nil, into: &slots)
     }
 
     /// Rows whose key is the cursor's: those behind it by this level's whole value or later levels.
     private func gatherTies(
-        _ depth: Int, key: Int64, match: Bitmap?, visible: Bitmap, after: [OrderValue], need: Int,
-        into slots: inout [Slot]
+        _ depth: Int, key: Int64, settled: Int64?, match: Bitmap?, visible: Bitmap,
+        after: [OrderValue], need: Int, into slots: inout [Candidate]
     ) {
         let ties = pool.borrow(capacity: partition.slotBound)
         defer { pool.giveBack(ties) }
@@ -177,16 +202,18 @@ package struct CandidateCollector {
         let later = Array(levels[depth...])
         let values = Array(after[depth...])
         let isExact = level.isExact(in: partition) && depth + 1 < levels.count
+        let turned = settled ?? (level.isDescending ? ~key : key)
         for row in tied where row.key == key {
             if isExact {
                 ties.set(row.slot)
             } else if partition.compare(row.slot, to: values, by: later) > 0 {
-                slots.append(row.slot)
+                slots.append(candidate(row.slot, turned))
             }
         }
         if isExact {
             gather(
-                depth + 1, match: ties, visible: ties, need: need, after: after, into: &slots)
+                depth + 1, key: turned, match: ties, visible: ties, need: need, after: after,
+                into: &slots)
         }
     }
 

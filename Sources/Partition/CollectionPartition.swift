@@ -207,6 +207,32 @@ package final class CollectionPartition: @unchecked Sendable {
         }
     }
 
+    /// Makes the keys of rows in the order of ids comparable between partitions.
+    ///
+    /// Each partition's keys leave out what its own ids have in common; where that differs, the keys
+    /// are made anew from what all have in common.
+    package static func alignIDKeys(
+        _ candidates: inout [Candidate], _ partitions: [CollectionPartition], descending: Bool
+    ) {
+        let used = partitions.filter { $0.rows.slotBound > 0 }
+        guard let first = used.first,
+            used.contains(where: { $0.commonIDPrefix != first.commonIDPrefix })
+        else { return }
+        var shared = first.commonIDPrefix.count
+        for partition in used {
+            let limit = min(shared, partition.commonIDPrefix.count)
+            shared = 0
+            while shared < limit, partition.commonIDPrefix[shared] == first.commonIDPrefix[shared] {
+                shared += 1
+            }
+        }
+        for index in candidates.indices {
+            let partition = partitions[Int(candidates[index].partition)]
+            let key = orderedPrefix(partition.id(candidates[index].slot), from: shared)
+            candidates[index].key = descending ? ~key : key
+        }
+    }
+
     /// Where an id that may not be here stands in ``idOrder``. An id outside of the common prefix
     /// comes before or behind all rows.
     func idKey(ofForeign id: UnsafeRawBufferPointer) -> Int64 {

@@ -64,28 +64,53 @@ extension CollectionPartition {
         }
     }
 
-    /// The row's turned key at a level: see ``Candidate``.
-    package func candidateKey(_ level: OrderLevel, _ slot: Slot) -> Int64 {
-        switch level {
-        case .id(let descending):
-            let key = orderedPrefix(id(slot), from: commonIDPrefix.count)
-            return descending ? ~key : key
-        case .column(let field, let descending):
-            guard let column = readyColumn(field), column.state(slot) == .present else {
-                return descending ? Int64.max : Int64.min
-            }
-            let key: Int64
-            switch column.storage {
-            case .numeric(let numeric):
-                key = descending ? numeric.maxKey(slot) : numeric.key(slot)
-            case .keyword(let keyword):
-                guard let code = keyword.sortCode(slot, descending: descending) else {
-                    return descending ? Int64.max : Int64.min
-                }
-                key = KeywordColumn.sortKey(keyword.term(code))
-            }
-            return descending ? ~key : key
+    /// Whether an order is settled by the first level's keys and the ids alone.
+    package static func orderIsKeyAndID(
+        _ levels: [OrderLevel], _ partitions: [CollectionPartition]
+    ) -> Bool {
+        if levels.count == 1 { return true }
+        guard levels.count == 2, case .column(let field, _) = levels[0] else { return false }
+        return partitions.allSatisfy { partition in
+            guard case .numeric? = partition.readyColumn(field)?.storage else { return false }
+            // Null and an empty array share a key without being equal.
+            return partition.columnIsPlain(field)
         }
+    }
+
+    /// Whether a numeric column holds no arrays, neither empty ones nor such of several values.
+    private func columnIsPlain(_ field: FieldNumber) -> Bool {
+        guard let column = readyColumn(field) else { return false }
+        return !column.field.isMultiValued
+    }
+
+    /// A key of the level that at most `rank` live rows come before; nil where the column cannot say.
+    package func cut(_ level: OrderLevel, rank: Int) -> Int64? {
+        guard case .column(let field, let descending) = level,
+            case .numeric(let column)? = readyColumn(field)?.storage, columnIsPlain(field)
+        else { return nil }
+        return column.cut(rank: rank, descending: descending)
+    }
+
+    /// How many rows of `match` come before `key`; nil where the column cannot say, or where rows
+    /// without a value would come first.
+    package func countBefore(
+        _ level: OrderLevel, key: Int64, match: Bitmap, scratch pool: BitmapPool
+    ) -> Int? {
+        guard case .column(let field, let descending) = level,
+            case .numeric(let column)? = readyColumn(field)?.storage
+        else { return nil }
+        if descending, key == Int64.max { return 0 }
+        if !descending, key == Int64.min { return nil }
+        let scratch = pool.borrow(capacity: slotBound)
+        defer { pool.giveBack(scratch) }
+        if !descending,
+            column.countRange(Int64.min, Int64.max, match: match, scratch: scratch) < match.count
+        {
+            return nil
+        }
+        return descending
+            ? column.countRange(key + 1, Int64.max, match: match, scratch: scratch)
+            : column.countRange(Int64.min, key - 1, match: match, scratch: scratch)
     }
 
     /// The row's whole value at a level.

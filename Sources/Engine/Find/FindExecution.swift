@@ -154,7 +154,7 @@ package final class FindExecution {
         noteStage("filter", evaluator.description(of: request.filter), rows: rows)
         if let first = isExact.firstIndex(of: false) {
             outcome.plan.warnings += evaluator.unindexedPaths(request.filter).map {
-                "\($0) has no usable index: documents are read and checked one by one"
+                "\($0) has no usable index: a scan reads documents and checks them one by one"
             }
             phase = .verify(partition: first, from: 0)
         } else {
@@ -205,7 +205,7 @@ package final class FindExecution {
             phase = .verify(partition: following, from: 0)
         } else {
             let total = matches.reduce(0) { $0 + $1.count }
-            noteStage("verify", "documents read and matched", rows: total)
+            noteStage("verify", "scan of documents", rows: total)
             filterIsDone(total)
         }
     }

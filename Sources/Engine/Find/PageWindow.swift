@@ -1,0 +1,116 @@
+import Partition
+import Primitives
+
+/// Picks the rows between two ranks out of unordered candidates.
+enum PageWindow {
+    /// The rows of ranks [from, from + count) in the order of `levels`.
+    ///
+    /// Candidates are first cut down by their keys alone, which costs O(candidates); only those that
+    /// can lie in the window are ordered in full. The partitions' reader locks are held.
+    static func rows(
+        _ candidates: inout [Candidate], from start: Int, count: Int,
+        _ partitions: [CollectionPartition], _ levels: [OrderLevel]
+    ) -> [Candidate] {
+        guard start < candidates.count else { return [] }
+        let end = min(candidates.count, start + count)
+        var first = 0
+        var last = candidates.count
+        if candidates.count > 64 {
+            candidates.withUnsafeMutableBufferPointer { rows in
+                partition(rows, rank: start)
+                let low = rows[start].key
+                partition(
+                    UnsafeMutableBufferPointer(rebasing: rows[start...]), rank: end - 1 - start)
+                let high = rows[end - 1].key
+                // Everything that could tie with the window's edges joins it.
+                first = gather(rows, upTo: start) { $0.key < low }
+                last =
+                    end
+                    + gather(
+                        UnsafeMutableBufferPointer(rebasing: rows[end...]), upTo: rows.count - end
+                    ) { $0.key <= high }
+            }
+        }
+        var ordered = Array(candidates[first..<last])
+        sort(&ordered, partitions, levels)
+        return Array(ordered[(start - first)..<(end - first)])
+    }
+
+    private static func sort(
+        _ rows: inout [Candidate], _ partitions: [CollectionPartition], _ levels: [OrderLevel]
+    ) {
+        guard CollectionPartition.orderIsKeyAndID(levels, partitions) else {
+            rows.sort {
+                if $0.key != $1.key { return $0.key < $1.key }
+                return CollectionPartition.compare(
+                    $0.slot, in: partitions[Int($0.partition)], $1.slot,
+                    in: partitions[Int($1.partition)], by: levels) < 0
+            }
+            return
+        }
+        // The common case: ids are looked up once per row, not once per comparison.
+        let isDescending = if case .id(let descending)? = levels.first { descending } else { false }
+        var keyed = rows.map { row in
+            KeyedRow(row: row, id: partitions[Int(row.partition)].id(row.slot))
+        }
+        keyed.sort {
+            if $0.row.key != $1.row.key { return $0.row.key < $1.row.key }
+            let order = compareBytes($0.id, $1.id)
+            return isDescending ? order > 0 : order < 0
+        }
+        for index in rows.indices { rows[index] = keyed[index].row }
+    }
+
+    /// A row with its id, borrowed under the reader lock.
+    private struct KeyedRow {
+        var row: Candidate
+        var id: UnsafeRawBufferPointer
+    }
+
+    /// Moves the rows of `rows[..<count]` that satisfy `test` to the front.
+    ///
+    /// - Returns: how many there are.
+    private static func gather(
+        _ rows: UnsafeMutableBufferPointer<Candidate>, upTo count: Int,
+        where test: (Candidate) -> Bool
+    ) -> Int {
+        var kept = 0
+        for position in 0..<count where test(rows[position]) {
+            rows.swapAt(position, kept)
+            kept += 1
+        }
+        return kept
+    }
+
+    /// Quickselect: afterwards `rows[rank]` holds the row of that rank, smaller ones before it.
+    private static func partition(_ rows: UnsafeMutableBufferPointer<Candidate>, rank: Int) {
+        var low = 0
+        var high = rows.count - 1
+        while low < high {
+            let middle = low + (high - low) / 2
+            let pivot = median(rows[low].key, rows[middle].key, rows[high].key)
+            var left = low
+            var right = high
+            while left <= right {
+                while rows[left].key < pivot { left += 1 }
+                while rows[right].key > pivot { right -= 1 }
+                if left <= right {
+                    rows.swapAt(left, right)
+                    left += 1
+                    right -= 1
+                }
+            }
+            if rank <= right {
+                high = right
+            } else if rank >= left {
+                low = left
+            } else {
+                return
+            }
+        }
+    }
+
+    private static func median(_ a: Int64, _ b: Int64, _ c: Int64) -> Int64 {
+        max(min(a, b), min(max(a, b), c))
+    }
+}
