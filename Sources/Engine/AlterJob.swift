@@ -39,12 +39,8 @@ package struct AlterJob: Sendable {
         guard let view = engine.shared.catalog.collections[name] else {
             throw EngineError(.notFound, name, "the collection has been dropped")
         }
-        let plan = try plan(for: view, limits: engine.shared.options.limits)
-        try context.onCommitter { [change, name] committer in
-            guard let view = committer.shared.catalog.collections[name] else { return }
-            try committer.notePending(view, change)
-        }
         do {
+            let plan = try plan(for: view, limits: engine.shared.options.limits)
             return try carryOut(plan, view, context)
         } catch let error as EngineError {
             if error.code != .cancelled || !context.isStopping {
@@ -161,7 +157,8 @@ package struct AlterJob: Sendable {
         for partition in view.partitions {
             var slot: Slot = 0
             while true {
-                let rows = partition.allRows(from: &slot, limit: Self.slice)
+                let rows = partition.allRows(
+                    from: &slot, since: version, limit: Self.slice)
                 if rows.isEmpty { break }
                 var prepared: [(slot: Slot, key: LogKey, document: PreparedDocument)] = []
                 for row in rows {
@@ -267,6 +264,25 @@ struct SchemaChecker {
 }
 
 extension Committer {
+    /// Takes a change on: once this returns, it is carried out even if the server is restarted.
+    ///
+    /// - Returns: the number of its job.
+    /// - Throws: `BUSY` while another change of the collection is under way.
+    package func accept(_ job: AlterJob, _ engine: Engine) throws -> UInt64 {
+        guard let view = shared.catalog.collections[job.name] else {
+            throw EngineError(.notFound, job.name, "no such collection")
+        }
+        if let other = shared.jobs.active(kind: "ALTER", collection: job.name) {
+            throw EngineError(
+                .busy, job.name, "job \(other) is changing this collection",
+                hint: "wait until JOBS says that it is done")
+        }
+        try notePending(view, job.change)
+        let id = shared.jobs.add(kind: "ALTER", collection: job.name)
+        engine.run(Job(id: id) { try job.run($0) })
+        return id
+    }
+
     /// Swaps a view without writing its row: the old schema stays on disk until the work is done.
     func swapView(_ view: CollectionView) {
         shared.setCatalog(shared.catalog.replacing(view))

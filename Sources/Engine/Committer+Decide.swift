@@ -14,12 +14,15 @@ extension Committer {
         if let key = operation.idempotencyKey, let first = replies.reply(key, now: now) {
             return .answered(first)
         }
+        let mark = stage.mark()
         do {
             let decision = try decide(
                 operation, into: &stage, key: LogKey(version: version, index: index), now: now)
             if let key = operation.idempotencyKey { replies.note(key, decision.value) }
             return decision
         } catch {
+            // A claim may have been staged for an entry that never came.
+            stage.rewind(to: mark)
             return .answered(.failed(error))
         }
     }

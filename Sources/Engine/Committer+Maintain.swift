@@ -20,7 +20,7 @@ extension Committer {
     /// Turns expiries that are due into logged removals.
     func expireDue(limit: Int) {
         guard let next = expiries.nextMilliseconds, next <= Clock.wallMilliseconds(),
-            shared.writeRefusal() == nil
+            shared.writeRefusal() == nil, Clock.monotonicNanoseconds() >= expiryPauseEnd
         else { return }
         let now = Clock.wallMilliseconds()
         var stage = StagedGroup()
@@ -48,8 +48,9 @@ extension Committer {
         reader.end()
         if stage.isEmpty { return }
         if finish(stage, upTo: version) != nil {
-            // Not lost: they are due again as soon as the store takes writes.
+            // Not lost: they are tried again after a pause, for the disk may be full for long.
             for item in taken { expiries.insert(item) }
+            expiryPauseEnd = Clock.monotonicNanoseconds() + 1_000_000_000
         }
     }
 
@@ -76,13 +77,14 @@ extension Committer {
 
     /// Deletes superseded entries within the open write transaction: twice what it appends, so that
     /// the log cannot outgrow its bound while everything is being rewritten.
-    func trimShare(appended: Int) throws(StoreError) -> LogTrimmer.Batch? {
+    func trimShare(appended: Int) throws(StoreError) -> TrimShare? {
         guard trimmer.count > 0 else { return nil }
         let batch = nextTrim(limit: 2 * appended + 8)
         if batch.isEmpty { return nil }
         try noteTrimHorizon(batch)
+        let tombstones = try tombstones(of: batch)
         try writer.trim(batch)
-        return batch
+        return TrimShare(batch: batch, tombstones: tombstones)
     }
 
     private func nextTrim(limit: Int) -> LogTrimmer.Batch {
@@ -101,16 +103,17 @@ extension Committer {
 
     private func noteTrimHorizon(_ batch: LogTrimmer.Batch) throws(StoreError) {
         let horizon = max(trimHorizon, batch.newestVersion)
-        try forgetTombstones(batch)
         try writer.putMeta(MetaKey.trimHorizon, MetaKey.bytes(horizon.rawValue))
+        // Before the entries are gone: a read that misses one looks here for the reason.
+        shared.trimHorizon.store(horizon.rawValue, ordering: .sequentiallyConsistent)
     }
 
     /// After the commit that deleted a batch.
-    func finishTrim(_ batch: LogTrimmer.Batch?) {
-        guard let batch else { return }
-        trimmer.confirm(batch)
-        trimHorizon = max(trimHorizon, batch.newestVersion)
-        shared.trimHorizon.store(trimHorizon.rawValue, ordering: .sequentiallyConsistent)
+    func finishTrim(_ share: TrimShare?) {
+        guard let share else { return }
+        trimmer.confirm(share.batch)
+        trimHorizon = max(trimHorizon, share.batch.newestVersion)
+        forget(share.tombstones)
     }
 
     /// Trims up to `limit` entries in a commit of its own.
@@ -122,7 +125,7 @@ extension Committer {
         let batch = try trimShare(appended: limit / 2)
         try writer.commit()
         finishTrim(batch)
-        return batch?.entries.count ?? 0
+        return batch?.batch.entries.count ?? 0
     }
 
     /// Trims in a commit of its own when no writes bring one.
@@ -136,19 +139,37 @@ extension Committer {
         }
     }
 
-    /// A trimmed tombstone takes its head with it: nobody can ask for an older version any more.
-    private func forgetTombstones(_ batch: LogTrimmer.Batch) throws(StoreError) {
+    /// The documents whose tombstones are in a batch that is about to be deleted.
+    private func tombstones(
+        of batch: LogTrimmer.Batch
+    ) throws(StoreError) -> [TrimShare.Tombstone] {
+        var found: [TrimShare.Tombstone] = []
         try reader.begin()
         defer { reader.end() }
         for item in batch.entries where item.successor == item.key {
-            guard let entry = try reader.get(item.key),
-                let view = shared.catalog.byID[entry.collection]
-            else { continue }
-            let hash = view.hash(entry.id)
-            let partition = view.partition(hash: hash)
-            guard let number = partition.heads.number(hash: hash, id: entry.id),
-                partition.heads.key(number) == item.key
-            else { continue }
+            func note(_ collection: UInt32, _ id: UnsafeRawBufferPointer) {
+                guard let view = shared.catalog.byID[collection] else { return }
+                found.append(
+                    TrimShare.Tombstone(
+                        view: view, hash: view.hash(id), id: [UInt8](id), key: item.key))
+            }
+            if let entry = try reader.get(item.key) {
+                note(entry.collection, entry.id)
+            } else if let entry = tail?.entry(item.key) {
+                entry.id.withUnsafeBytes { note(entry.header.collection, $0) }
+            }
+        }
+        return found
+    }
+
+    /// A trimmed tombstone takes its head with it: nobody can ask for an older version any more.
+    private func forget(_ tombstones: [TrimShare.Tombstone]) {
+        for tombstone in tombstones {
+            let partition = tombstone.view.partition(hash: tombstone.hash)
+            let number = tombstone.id.withUnsafeBytes {
+                partition.heads.number(hash: tombstone.hash, id: $0)
+            }
+            guard let number, partition.heads.key(number) == tombstone.key else { continue }
             partition.lock.lockForWriting()
             partition.heads.remove(number)
             partition.lock.unlock()
@@ -171,4 +192,16 @@ extension Committer {
         }
         shared.reclaimIsPending = isPending
     }
+}
+
+/// What one commit trims: the entries, and the documents that are forgotten with them.
+struct TrimShare {
+    struct Tombstone {
+        var view: CollectionView
+        var hash: UInt64
+        var id: [UInt8]
+        var key: LogKey
+    }
+    var batch: LogTrimmer.Batch
+    var tombstones: [Tombstone]
 }

@@ -36,6 +36,8 @@ package final class Committer: @unchecked Sendable {
     var trimmer = LogTrimmer()
     var uniques: [UInt32: [FieldNumber: UniqueTable]] = [:]
     var expiries = ExpiryQueue()
+    /// Until when, on the monotonic clock, expiry rests after a failed commit.
+    var expiryPauseEnd: UInt64 = 0
     var replies = IdempotencyTable()
     /// The version of the newest entry in the log.
     var lastVersion: Version
@@ -89,9 +91,9 @@ package final class Committer: @unchecked Sendable {
     private func nextWakeNanoseconds() -> UInt64 {
         let now = Clock.monotonicNanoseconds()
         var wake = now + 1_000_000_000
-        if let due = expiries.nextMilliseconds {
-            let wait = max(0, due - Clock.wallMilliseconds())
-            wake = min(wake, now + UInt64(wait) * 1_000_000)
+        if let due = expiries.nextMilliseconds, shared.writeRefusal() == nil {
+            let wait = min(1000, max(0, due - Clock.wallMilliseconds()))
+            wake = min(wake, max(expiryPauseEnd, now + UInt64(wait) * 1_000_000))
         }
         if case .interval(let milliseconds) = options.durability, tail?.isEmpty == false {
             wake = min(wake, lastSyncNanoseconds + UInt64(milliseconds) * 1_000_000)
@@ -134,10 +136,13 @@ package final class Committer: @unchecked Sendable {
         do {
             result = try body(self)
         } catch let error as EngineError {
+            writer.abort()
             result = .failed(error)
         } catch let error as StoreError {
+            writer.abort()
             result = .failed(shared.report(error))
         } catch {
+            writer.abort()
             result = .failed(EngineError(.generic, "", "the change failed"))
         }
         if let ticket { shared.deliver([WriteCompletion(ticket: ticket, result: result)]) }
@@ -198,6 +203,8 @@ package final class Committer: @unchecked Sendable {
             return result.value
         case .removeMany(let view, let ids, let condition, let key):
             if let key, let first = replies.reply(key, now: now) { return first }
+            let mark = stage.mark()
+            let before = version
             var removed = 0
             for id in ids {
                 var operation = WriteOperation(kind: .remove, collection: view, id: id)
@@ -209,6 +216,9 @@ package final class Committer: @unchecked Sendable {
                     version = next
                     removed += 1
                 } else if case .answered(.failed(let error)) = result, error.code != .conflict {
+                    // The answer is an error, so none of the command may be committed.
+                    stage.rewind(to: mark)
+                    version = before
                     return .failed(error)
                 }
             }
@@ -221,6 +231,9 @@ package final class Committer: @unchecked Sendable {
         }
     }
 
+    /// Entries of one version are numbered with 16 bits.
+    private static let entryIndexMax = 65_535
+
     private func decideTransaction(
         _ operations: [WriteOperation], into stage: inout StagedGroup, version: inout Version,
         now: Int64
@@ -231,8 +244,15 @@ package final class Committer: @unchecked Sendable {
         var results: [WriteResult] = []
         var index = 0
         for operation in operations {
-            let result = decideOnce(
-                operation, into: &stage, version: next, index: index, now: now)
+            let result: Decision
+            if index <= Self.entryIndexMax {
+                result = decideOnce(
+                    operation, into: &stage, version: next, index: index, now: now)
+            } else {
+                let bound = Self.entryIndexMax + 1
+                result = .answered(
+                    .failed(EngineError(.limit, "EXEC", "at most \(bound) changes in one commit")))
+            }
             if case .answered(.failed(let error)) = result {
                 stage.rewind(to: mark)
                 replies.dropPending(to: replyMark)

@@ -66,7 +66,9 @@ package final class Engine: Sendable {
         for view in opened.catalog.collections.values { committer.rebuildUniques(view) }
         shared.publish(last.version)
         // Overdue documents are gone before anybody asks.
-        while let next = committer.expiries.nextMilliseconds, next <= Clock.wallMilliseconds() {
+        while let next = committer.expiries.nextMilliseconds, next <= Clock.wallMilliseconds(),
+            committer.expiryPauseEnd == 0, shared.writeRefusal() == nil
+        {
             committer.expireDue(limit: 10_000)
         }
         recovery = Recovery(
@@ -77,6 +79,10 @@ package final class Engine: Sendable {
         committer.start()
         runner.start(self)
         resumePendingChanges(opened.pending)
+        if books.hasOrphans {
+            let id = shared.jobs.add(kind: "CLEAN", collection: "")
+            run(Job(id: id) { try CleanJob().run($0) })
+        }
     }
 
     /// Commits what was taken in and stops all threads. Call once, after the loops have stopped.

@@ -27,6 +27,8 @@ struct LogReplay {
         var superseded: Set<UInt64> = []
         var entryCount = 0
         var lastKey = LogKey.none
+        /// Whether a dropped collection has left entries behind.
+        var hasOrphans = false
     }
 
     /// Reads the headers of all entries up to `last`.
@@ -57,6 +59,7 @@ struct LogReplay {
     ) throws(StoreError) {
         books.entryCount += 1
         books.lastKey = entry.key
+        if catalog.byID[entry.collection] == nil { books.hasOrphans = true }
         let view = EntryView(entry)
         if view.isTombstone {
             books.trimmer.addTombstone(

@@ -57,6 +57,14 @@ package final class ReadContext {
     ///
     /// - Throws: `CORRUPT` when the entry is nowhere.
     func withEntry<T>(_ key: LogKey, _ body: (EntryView) -> T) throws(EngineError) -> T {
+        if let result = try withEntryIfThere(key, body) { return result }
+        throw EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
+    }
+
+    /// The same, with nil where the entry is nowhere.
+    private func withEntryIfThere<T>(
+        _ key: LogKey, _ body: (EntryView) -> T
+    ) throws(EngineError) -> T? {
         do {
             try reader.renewIfOlder(than: LogReader.ageMillisecondsMax)
             if let view = try reader.get(key) { return body(EntryView(view)) }
@@ -64,10 +72,43 @@ package final class ReadContext {
             reader.end()
             try reader.begin()
             if let view = try reader.get(key) { return body(EntryView(view)) }
+            return nil
         } catch {
             throw shared.report(error)
         }
-        throw EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
+    }
+
+    /// The entry of a document that `version` sees, a tombstone too, looked for along the chain of
+    /// previous entries from `newest` on; `.none` if there was none yet.
+    ///
+    /// - Complexity: O(changes since `version`).
+    /// - Throws: `GAP` when the chain was trimmed beyond `version` meanwhile, `NOTFOUND` when the
+    ///   collection was dropped.
+    func key(
+        from newest: LogKey, at version: Version, _ view: CollectionView
+    ) throws(EngineError) -> LogKey {
+        var key = newest
+        while key != .none, key.version > version {
+            guard let previous = try withEntryIfThere(key, { $0.header.previous }) else {
+                throw missing(view, version)
+            }
+            key = previous
+        }
+        if key == .none || key == newest { return key }
+        if try withEntryIfThere(key, { _ in true }) == true { return key }
+        // A trimmed tombstone: what is put afterwards still names it as its previous entry.
+        let horizon = shared.trimHorizon.load(ordering: .sequentiallyConsistent)
+        if version.rawValue >= horizon, key.version.rawValue <= horizon { return .none }
+        throw missing(view, version)
+    }
+
+    /// Why an entry that should be there is not.
+    func missing(_ view: CollectionView, _ version: Version) -> EngineError {
+        if shared.catalog.byID[view.id] == nil {
+            return EngineError(.notFound, view.name, "the collection has been dropped")
+        }
+        do throws(EngineError) { try check(version) } catch { return error }
+        return EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
     }
 
     /// Runs `body` on the document's bytes of an entry.
@@ -139,22 +180,21 @@ package final class ReadContext {
             isPresent = partition.heads.slot(number) != Heads.noSlot
         }
         partition.lock.unlock()
-        while key != .none, key.version > version {
-            let step = try withEntry(key) { $0.header.previous }
-            key = step
-            isPresent = true
-            if key != .none {
-                isPresent = try withEntry(key) { !$0.isTombstone }
-            }
+        if key.version > version {
+            key = try self.key(from: key, at: version, view)
+            isPresent = key != .none
         }
         guard key != .none, isPresent else { return body(nil) }
-        return try withEntry(key) { entry in
-            body(
+        let result: T? = try withEntryIfThere(key) { entry in
+            if entry.isTombstone { return body(nil) }
+            return body(
                 PointView(
                     key: key, document: entry.document,
                     expiryMilliseconds: entry.header.expiryMilliseconds,
                     vectors: wantsVectors ? entry.vectors : []))
         }
+        guard let result else { throw missing(view, version) }
+        return result
     }
 
     /// Whether a read may ask for `version`.

@@ -2,6 +2,7 @@ import DocumentStore
 import Partition
 import Primitives
 import Schema
+import Synchronization
 
 /// Deals all documents out to another number of partitions: built from the log beside the live
 /// ones, then swapped in between two groups.
@@ -14,6 +15,7 @@ package struct ReshardJob: Sendable {
         let engine = context.engine
         let version = context.read.pins.acquire()
         defer { context.read.pins.release(version) }
+        let last = try newestLogged(context)
         let old = engine.shared.catalog
         let fresh = Catalog(
             collections: old.collections.mapValues { view in
@@ -21,7 +23,6 @@ package struct ReshardJob: Sendable {
             }, aliases: old.aliases, generation: old.generation + 1)
         let replay = LogReplay(
             store: engine.store, catalog: fresh, limits: engine.shared.options.limits)
-        let last = LogKey(version: version, index: (1 << 16) - 1)
         context.progress(0, of: 2)
         let books = try replay.keepBooks(through: last)
         try context.checkpoint()
@@ -32,7 +33,7 @@ package struct ReshardJob: Sendable {
         // Catch up in the background until little is left, then the rest between two groups.
         var reached = last
         for _ in 0..<8 {
-            let newest = LogKey(version: engine.publishedVersion, index: (1 << 16) - 1)
+            let newest = try newestLogged(context)
             if newest.rawValue - reached.rawValue < 2000 << 16 { break }
             _ = try replay.index(
                 after: reached, through: newest, superseded: [], workerCount: 1)
@@ -41,6 +42,7 @@ package struct ReshardJob: Sendable {
         }
         let start = reached
         try context.onCommitter { [count] committer in
+            try committer.requireEmptyTail()
             let now = committer.shared.catalog
             guard now.generation == old.generation else {
                 throw EngineError(
@@ -56,9 +58,28 @@ package struct ReshardJob: Sendable {
         context.progress(2, of: 2)
         return "\(count) partitions"
     }
+
+    /// The last key that is in the log and not only in the tail that waits for the disk.
+    private func newestLogged(_ context: JobContext) throws(EngineError) -> LogKey {
+        let newest = Atomic<UInt64>(0)
+        try context.onCommitter { committer in
+            try committer.requireEmptyTail()
+            newest.store(committer.lastVersion.rawValue, ordering: .relaxed)
+        }
+        return LogKey(
+            version: Version(newest.load(ordering: .relaxed)), index: (1 << 16) - 1)
+    }
 }
 
 extension Committer {
+    /// Between two groups everything is in the log, unless the disk refuses it.
+    func requireEmptyTail() throws(EngineError) {
+        guard tail?.isEmpty ?? true else {
+            throw EngineError(
+                .busy, "", "writes wait for the disk", hint: "look at HEALTH, then run it again")
+        }
+    }
+
     /// Makes a resharded catalogue the live one.
     func adopt(_ catalog: Catalog, partitionCount: Int) throws(StoreError) {
         try writer.begin()
@@ -89,46 +110,5 @@ extension Committer {
         var moved = item
         moved.number = number
         return moved
-    }
-}
-
-/// Gives a dropped collection's entries to the trimmer.
-package struct CleanJob: Sendable {
-    package init() {}
-
-    package func run(_ context: JobContext) throws -> String {
-        let engine = context.engine
-        var next: LogKey? = LogKey(rawValue: 1)
-        let last = LogKey(version: engine.publishedVersion, index: (1 << 16) - 1)
-        var removed = 0
-        while let from = next {
-            var keys: [(key: LogKey, byteCount: Int)] = []
-            let known = Set(engine.shared.catalog.byID.keys)
-            try context.read.reader.begin()
-            next = try context.read.reader.scan(from: from, through: last, countMax: 2_000) {
-                entry in
-                if !known.contains(entry.collection) {
-                    keys.append((entry.key, EntryView(entry).storedByteCount))
-                }
-                return true
-            }
-            context.read.reader.end()
-            let batch = keys
-            if !batch.isEmpty {
-                try context.onCommitter { committer in try committer.erase(batch.map(\.key)) }
-                removed += batch.count
-            }
-            try context.checkpoint()
-        }
-        return "\(removed) entries removed"
-    }
-}
-
-extension Committer {
-    /// Deletes entries of collections that are gone.
-    func erase(_ keys: [LogKey]) throws(StoreError) {
-        try writer.begin()
-        for key in keys { try writer.delete(key) }
-        try writer.commit()
     }
 }

@@ -170,16 +170,19 @@ package final class CollectionPartition: @unchecked Sendable {
         return found
     }
 
-    /// Up to `limit` rows from `slot` on, dead ones that are not freed among them; moves `slot` on.
+    /// Up to `limit` rows from `slot` on that `version` or a later one sees, dead ones among them;
+    /// moves `slot` on.
     ///
     /// Takes the reader lock itself.
-    package func allRows(from slot: inout Slot, limit: Int) -> [(slot: Slot, key: LogKey)] {
+    package func allRows(
+        from slot: inout Slot, since version: Version, limit: Int
+    ) -> [(slot: Slot, key: LogKey)] {
         lock.lockForReading()
         defer { lock.unlock() }
         var found: [(slot: Slot, key: LogKey)] = []
         while found.count < limit, Int(slot) < rows.slotBound {
             let key = rows.key(slot)
-            if key != .none { found.append((slot, key)) }
+            if key != .none, rows.isSeen(slot, since: version) { found.append((slot, key)) }
             slot += 1
         }
         return found

@@ -112,6 +112,12 @@ final class RowTable {
         return born[index] < bound && (died[index] == 0 || died[index] >= bound)
     }
 
+    /// Whether `version` or a later one sees the row.
+    func isSeen(_ slot: Slot, since version: Version) -> Bool {
+        let death = died[Int(slot)]
+        return death == 0 || death >> 16 > version.rawValue
+    }
+
     /// The dead row in which `version` sees a document. Complexity: O(deaths since `version`).
     func deadSlot(of number: UInt32, at version: Version) -> Slot? {
         let bound = (version.rawValue + 1) << 16

@@ -201,7 +201,8 @@ enum ColumnKey {
         switch field.type {
         case .int:
             if let int = json.int64 { return int }
-            return json.number.map { Int64(clamping: Int($0.double.rounded(.up))) }
+            guard let double = json.number?.double.rounded(.up), !double.isNaN else { return nil }
+            return double >= 0x1p63 ? .max : (double < -0x1p63 ? .min : Int64(double))
         case .decimal(let scale):
             guard let text = json.number?.text ?? json.string else { return nil }
             guard let bound = try? ScaledDecimal.bound(text, scale: scale) else { return nil }

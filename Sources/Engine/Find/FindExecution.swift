@@ -86,7 +86,13 @@ package final class FindExecution {
     /// - Throws: `TIMEOUT` when the request's own time is over, unless it allows partial answers.
     package func run(until deadline: UInt64) throws(EngineError) -> Bool {
         while phase != .finished {
-            try step()
+            do throws(EngineError) {
+                try step()
+            } catch  where error.code == .corrupt {
+                // A collection that was dropped meanwhile takes its entries with it.
+                let isThere = context.shared.catalog.byID[request.view.id] != nil
+                throw isThere ? error : context.missing(request.view, version)
+            }
             if phase == .finished { break }
             let now = Clock.monotonicNanoseconds()
             if now >= request.deadlineNanoseconds {

@@ -39,13 +39,9 @@ extension FindExecution {
     }
 
     private func addHistory(of newest: LogKey, at version: Version) throws(EngineError) {
-        var key = newest
-        while key != .none, key.version > version {
-            key = try context.withEntry(key) { $0.header.previous }
-        }
-        if key == .none { return }
+        let found = try context.key(from: newest, at: version, request.view)
+        if found == .none { return }
         let depth = context.shared.options.limits.documentDepthMax + 1
-        let found = key
         try context.withEntry(found) { entry in
             if entry.isTombstone { return }
             outcome.plan.documentsRead += 1
