@@ -25,23 +25,17 @@ extension DataHandler {
         return .deferredWrite
     }
 
-    func alter(
-        _ request: RequestFrame, _ reply: inout ReplyWriter
-    ) throws(EngineError) -> Disposition {
+    func alter(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
         let view = try view(request)
         _ = try Options(request, from: 3, [OptionRule("KEY")])
         let change = try Options.json(request.bytes(2), path: "change")
         let job = AlterJob(collection: view.name, change: change)
         _ = try job.plan(for: view, limits: limits)
-        if let other = engine.shared.jobs.active(kind: "ALTER", collection: view.name) {
-            throw EngineError(
-                .busy, view.name, "job \(other) is changing this collection",
-                hint: "wait until JOBS says that it is done")
-        }
-        let id = engine.shared.jobs.add(kind: "ALTER", collection: view.name)
-        engine.run(Job(id: id) { try job.run($0) })
-        reply.integer(Int64(id))
-        return .replied
+        let engine = engine
+        submit(
+            .administrative { committer in .number(Int(try committer.accept(job, engine))) },
+            session, .ok)
+        return .deferredWrite
     }
 
     func drop(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
@@ -239,13 +233,13 @@ extension DataHandler {
             reply.bulk("collection")
             reply.bulk(job.collection)
             reply.bulk("state")
-            reply.bulk(job.state.rawValue)
+            reply.bulk(job.state.reported)
             reply.bulk("done")
             reply.integer(job.done)
             reply.bulk("of")
             reply.integer(job.of)
             reply.bulk("text")
-            reply.bulk(job.text)
+            reply.bulk(job.text.isEmpty ? job.state.rawValue : job.text)
             reply.bulk("started")
             reply.bulk(DateTime.format(job.startedMilliseconds))
         }
@@ -270,5 +264,16 @@ extension DataHandler {
         }
         reply.integer(Int64(id))
         return .replied
+    }
+}
+
+extension JobStatus.State {
+    /// What `JOBS` says: a job is running, done or failed; its text tells the rest.
+    fileprivate var reported: String {
+        switch self {
+        case .queued, .running, .paused: "running"
+        case .done: "done"
+        case .failed, .cancelled: "failed"
+        }
     }
 }

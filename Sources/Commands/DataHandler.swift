@@ -97,7 +97,7 @@ package final class DataHandler: CommandHandler {
         case .export: return try export(request, session, &reply)
         case .more: return try more(request, session, &reply)
         case .create: return try create(request, session)
-        case .alter: return try alter(request, &reply)
+        case .alter: return try alter(request, session)
         case .drop: return try drop(request, session)
         case .alias: return try alias(request, session)
         case .describe: return try describe(request, &reply)

@@ -91,25 +91,30 @@ struct FilterParser {
         if case .object(let object) = json, isOperator(object.members.first?.key) {
             return try conditions(object, path: path, depth: depth)
         }
-        return [.equal(try value(json, path: path))]
+        return [.equal(try value(json, path: path, depth: depth))]
     }
 
     private func isOperator(_ key: String?) -> Bool { key?.utf8.first == UInt8(ascii: "$") }
 
     /// An operand that is compared with; its size counts.
-    private mutating func value(_ json: JSON, path: String) throws(QueryError) -> JSON {
+    private mutating func value(
+        _ json: JSON,
+        path: String,
+        depth: Int
+    ) throws(QueryError) -> JSON {
+        try check(depth: depth)
         try count()
         switch json {
         case .null, .bool, .number, .string: break
         case .array(let items):
-            for item in items { _ = try value(item, path: path) }
+            for item in items { _ = try value(item, path: path, depth: depth + 1) }
         case .object(let object):
             for member in object.members {
                 // Operators inside a compared object would silently be plain keys.
                 if isOperator(member.key) {
                     throw error(path, "mixes operators and values", json)
                 }
-                _ = try value(member.value, path: path)
+                _ = try value(member.value, path: path, depth: depth + 1)
             }
         }
         return json
@@ -118,12 +123,13 @@ struct FilterParser {
     private mutating func values(
         _ json: JSON,
         _ name: String,
-        path: String
+        path: String,
+        depth: Int
     ) throws(QueryError) -> [JSON] {
         guard case .array(let items) = json else {
             throw error(path, "\(name) takes an array", json)
         }
-        for item in items { _ = try value(item, path: path) }
+        for item in items { _ = try value(item, path: path, depth: depth + 1) }
         return items
     }
 
@@ -137,14 +143,15 @@ struct FilterParser {
         for (key, json) in object.members {
             try count()
             switch key {
-            case "$eq": result.append(.equal(try value(json, path: path)))
-            case "$ne": result.append(.notEqual(try value(json, path: path)))
-            case "$lt": result.append(.less(try value(json, path: path)))
-            case "$lte": result.append(.lessOrEqual(try value(json, path: path)))
-            case "$gt": result.append(.greater(try value(json, path: path)))
-            case "$gte": result.append(.greaterOrEqual(try value(json, path: path)))
-            case "$in": result.append(.oneOf(try values(json, key, path: path)))
-            case "$nin": result.append(.noneOf(try values(json, key, path: path)))
+            case "$eq": result.append(.equal(try value(json, path: path, depth: depth)))
+            case "$ne": result.append(.notEqual(try value(json, path: path, depth: depth)))
+            case "$lt": result.append(.less(try value(json, path: path, depth: depth)))
+            case "$lte": result.append(.lessOrEqual(try value(json, path: path, depth: depth)))
+            case "$gt": result.append(.greater(try value(json, path: path, depth: depth)))
+            case "$gte": result.append(.greaterOrEqual(try value(json, path: path, depth: depth)))
+            case "$in": result.append(.oneOf(try values(json, key, path: path, depth: depth)))
+            case "$nin":
+                result.append(.noneOf(try values(json, key, path: path, depth: depth)))
             case "$all": result.append(try all(json, path: path, depth: depth))
             case "$size": result.append(.size(try size(json, path: path)))
             case "$exists": result.append(.exists(try truth(json, path: path)))
@@ -175,7 +182,9 @@ struct FilterParser {
     ) throws(QueryError) -> Filter.Condition {
         guard case .array(let items) = json else { throw error(path, "$all takes an array", json) }
         let matchCount = items.count { $0.object?.members.first?.key == "$elemMatch" }
-        guard matchCount > 0 else { return .allOf(try values(json, "$all", path: path)) }
+        guard matchCount > 0 else {
+            return .allOf(try values(json, "$all", path: path, depth: depth))
+        }
         guard matchCount == items.count else {
             throw error(path, "$all holds values or $elemMatch, not both", json)
         }

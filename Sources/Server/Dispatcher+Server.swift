@@ -141,9 +141,13 @@ extension Dispatcher {
     private func configGet(_ frame: RequestFrame, _ reply: inout ReplyWriter) {
         let patterns = (2..<frame.count).map { frame.string($0).lowercased() }
         let configuration = state.configuration.withLock { $0 }
-        var pairs = Setting.all.filter { setting in
-            patterns.contains { Glob.matches($0, setting.name) }
-        }.map { ($0.name, $0.isSecret ? "" : $0.text(configuration)) }
+        var pairs: [(String, String)] = []
+        for setting in Setting.all {
+            for name in [setting.name, setting.redisName].compactMap({ $0 })
+            where patterns.contains(where: { Glob.matches($0, name) }) {
+                pairs.append((name, setting.isSecret ? "" : setting.text(configuration)))
+            }
+        }
         // What redis-benchmark asks for, with the meaning that holds here.
         for (name, value) in [("save", ""), ("appendonly", "yes")]
         where patterns.contains(where: { Glob.matches($0, name) }) {

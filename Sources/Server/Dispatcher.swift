@@ -114,6 +114,8 @@ final class Dispatcher {
             note("key", frame.count > 1 ? clipped(frame, 1) : "", session)
             return "NOPERM No permissions to access the collection"
         }
+        // Everybody may know who they are.
+        if gate.name == .acl, frame.count == 2, frame.equals(1, "WHOAMI") { return nil }
         note("command", "\(gate.name)", session)
         return "NOPERM User \(session.user) has no permissions to run the '\(gate.name)' command"
     }

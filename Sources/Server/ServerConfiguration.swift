@@ -44,6 +44,7 @@ package struct ServerConfiguration: Sendable, Equatable {
 
     /// Settings from, in rising order of weight: defaults, the file, the environment
     /// (`AISLE_PORT`, `AISLE_TLS_CERT`, …) and the flags, whose names have no leading dashes.
+    /// Without `--config` the file is `aisle.conf` in the data directory, if it is there.
     ///
     /// `readFile` returns a file's text, or `nil` if it cannot be read.
     /// - Throws: ``ConfigurationError``, with where the value came from.
@@ -54,10 +55,16 @@ package struct ServerConfiguration: Sendable, Equatable {
     ) throws(ConfigurationError) -> ServerConfiguration {
         var configuration = ServerConfiguration()
         let file = flags.last { $0.name == "config" }?.value ?? environment["AISLE_CONFIG"] ?? ""
+        let data = flags.last { $0.name == "data" }?.value ?? environment["AISLE_DATA"] ?? ""
         if !file.isEmpty {
             guard let text = readFile(file) else { throw .unreadableFile(file) }
             try configuration.apply(fileText: text, name: file)
             configuration.file = file
+        } else if !data.isEmpty {
+            // Where CONFIG REWRITE writes when no file was named.
+            let own = data + "/aisle.conf"
+            if let text = readFile(own) { try configuration.apply(fileText: text, name: own) }
+            configuration.file = own
         }
         for setting in Setting.all {
             guard let value = environment[setting.environmentName] else { continue }

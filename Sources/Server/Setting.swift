@@ -23,8 +23,20 @@ package struct Setting: Sendable {
     /// The setting called `name`.
     package static func named(_ name: String) -> Setting? {
         let name = name.lowercased()
-        return all.first { $0.name == name }
+        return all.first { $0.name == name || $0.redisName == name }
     }
+
+    /// What Redis calls the same setting, where it has it: `CONFIG` knows it by both names.
+    package var redisName: String? { Self.redisNames[name] }
+
+    private static let redisNames = [
+        "slowlog-microseconds": "slowlog-log-slower-than", "slowlog-entries": "slowlog-max-len",
+        "max-clients": "maxclients", "max-memory": "maxmemory", "client-timeout": "timeout",
+        "password": "requirepass", "unix": "unixsocket", "unix-permissions": "unixsocketperm",
+        "log-level": "loglevel", "data": "dir", "tls-cert": "tls-cert-file",
+        "tls-key": "tls-key-file", "query-buffer": "client-query-buffer-limit",
+        "shutdown-seconds": "shutdown-timeout",
+    ]
 
     /// All settings, in the order of the reference page.
     package static let all: [Setting] = [
@@ -146,9 +158,10 @@ package struct Setting: Sendable {
             # Configuration
 
             A setting is taken from, in this order: the flag (`--port 2475`), the environment
-            (`AISLE_PORT=2475`), the file given with `--config` (`port = 2475`), the default.
-            `CONFIG SET` changes those marked "live" until restart; `CONFIG REWRITE` writes them to
-            the file.
+            (`AISLE_PORT=2475`), the file (`port = 2475`), the default. The file is the one given
+            with `--config`, else `aisle.conf` in the data directory. `CONFIG SET` changes those
+            marked "live" until restart; `CONFIG REWRITE` writes them to the file. `CONFIG` knows
+            settings that Redis also has by Redis's names too, such as `maxmemory`.
 
             | setting | type | default | values | change | meaning |
             |---|---|---|---|---|---|

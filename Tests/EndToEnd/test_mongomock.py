@@ -115,6 +115,11 @@ def test_projections_agree_with_mongomock(db3, name, seed):
             got = json.loads(hit["doc"])
             got.pop("_id", None)
             want = expected[hit["id"]]
+            if not include:
+                # Leaving `n.x` out of a null `n` keeps the null in MongoDB; mongomock drops `n`.
+                for parent in {n.split(".")[0] for n in names if "." in n}:
+                    if documents[hit["id"]].get(parent, 0) is None:
+                        want[parent] = None
             assert got == want, f"seed {seed}: {hit['id']} {names} {include}"
 
 
