@@ -266,7 +266,14 @@ struct LookupShape {
         _ handler: DataHandler, isCount: Bool
     ) throws(EngineError) {
         let limits = handler.limits
-        let filter = try options.filter(request.bytes(verb + 1), path: "filter", limits: limits)
+        let tree = try options.filterTree(
+            request.bytes(verb + 1), path: "filter", parser: handler.context.parser)
+        let filter: Filter
+        do {
+            filter = try Filter(parsing: tree, limits: limits)
+        } catch {
+            throw EngineError(error)
+        }
         find = FindRequest(
             view: view, filter: try handler.compile(filter, view), limit: limits.limitDefault)
         find.isCount = isCount
@@ -305,11 +312,7 @@ struct LookupShape {
             if let text = try options.text("DISTINCT") {
                 find.distinct = try DistinctSpec(parsing: text).path
             }
-            let canonical = try options.params.substitute(
-                try Options.json(request.bytes(verb + 1), path: "filter"))
-            queryHash = Cursor.queryHash([
-                "\(view.id)", canonical.text, find.sort?.text ?? "",
-            ])
+            queryHash = Cursor.queryHash(["\(view.id)", tree.text, find.sort?.text ?? ""])
             if let text = try options.text("AFTER") {
                 let cursor = try Cursor(
                     decoding: text, secret: handler.cursorSecret, queryHash: queryHash)

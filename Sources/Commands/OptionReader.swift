@@ -147,17 +147,32 @@ struct Options {
     func filter(
         _ bytes: UnsafeRawBufferPointer, path: String, limits: Limits
     ) throws(EngineError) -> Filter {
+        let json = try filterTree(bytes, path: path, parser: nil)
         do {
-            var json: JSON
+            return try Filter(parsing: json, limits: limits)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// A filter's JSON with its parameters put in. With `parser` no parser is made for it.
+    func filterTree(
+        _ bytes: UnsafeRawBufferPointer, path: String, parser: JSONParser?
+    ) throws(EngineError) -> JSON {
+        do {
             if bytes.first == UInt8(ascii: "$"),
                 case .json(let value)? = try params.option(String(decoding: bytes, as: UTF8.self))
             {
-                json = value
-            } else {
-                json = try Self.json(bytes, path: path)
-                json = try params.substitute(json)
+                return value
             }
-            return try Filter(parsing: json, limits: limits)
+            guard let parser else { return try params.substitute(Self.json(bytes, path: path)) }
+            let json: JSON
+            do throws(JSONError) {
+                json = try parser.parse(bytes, depthMax: 100).json
+            } catch {
+                throw EngineError(error, path: path)
+            }
+            return try params.substitute(json)
         } catch let error as QueryError {
             throw EngineError(error)
         } catch let error as EngineError {
