@@ -34,7 +34,7 @@ extension CommandTable {
                     .init("AUTH user password", "authenticate first"),
                     .init("SETNAME name", "name the connection"),
                 ],
-                example: ("HELLO 3", "1# server => aisle …")
+                example: ("HELLO 2", "1) server 2) aisle 3) version 4) … 5) proto 6) 2 …")
             ),
             CommandSpec(
                 .auth,
@@ -124,7 +124,7 @@ extension CommandTable {
                 subcommands: [
                     "COUNT", "DOCS [name..]", "INFO [name..]", "LIST", "GETKEYS command..",
                 ],
-                example: ("COMMAND COUNT", "41")
+                example: ("COMMAND COUNT", "44")
             ),
             CommandSpec(
                 .config,
@@ -135,7 +135,7 @@ extension CommandTable {
                 syntax: "CONFIG <subcommand>",
                 complexity: "O(settings)",
                 subcommands: ["GET pattern..", "SET name value..", "REWRITE", "RESETSTAT", "HELP"],
-                example: ("CONFIG GET port", "1) port 2) 2475")
+                example: ("CONFIG GET max-clients", "1) max-clients 2) 10000")
             ),
             CommandSpec(
                 .info,
@@ -145,7 +145,7 @@ extension CommandTable {
                 "Shows the server's state and figures.",
                 syntax: "INFO [section..]",
                 complexity: "O(collections)",
-                example: ("INFO server", "# Server …")
+                example: ("INFO server", "# Server…")
             ),
             CommandSpec(
                 .acl,
@@ -182,7 +182,7 @@ extension CommandTable {
                 syntax: "MEMORY USAGE collection[/id] | STATS | DOCTOR",
                 complexity: "O(fields)",
                 subcommands: ["USAGE collection[/id]", "STATS", "DOCTOR", "HELP"],
-                example: ("MEMORY USAGE notes", "4096")
+                example: ("MEMORY USAGE notes", "46576")
             ),
             CommandSpec(
                 .latency,

@@ -73,7 +73,11 @@ extension CommandTable {
                 "Shows a collection's schema as JSON Schema, with the state and size of each index.",
                 syntax: "DESCRIBE c",
                 complexity: "O(fields)",
-                example: ("DESCRIBE notes", #"{"type":"object","properties":{…}}"#)
+                example: (
+                    "DESCRIBE notes",
+                    #"1) name 2) notes 3) documents 4) 1 … json_schema …"#
+                        + #" 1) field 2) title 3) kind 4) keyword 5) state 6) ready …"#
+                )
             ),
             CommandSpec(
                 .collections,
@@ -83,7 +87,7 @@ extension CommandTable {
                 "Lists the collections and aliases that the user may read.",
                 syntax: "COLLECTIONS",
                 complexity: "O(collections)",
-                example: ("COLLECTIONS", "1) notes")
+                example: ("COLLECTIONS", "1) 1) name 2) notes 3) documents 4) 1")
             ),
             CommandSpec(
                 .alias,
@@ -189,7 +193,7 @@ extension CommandTable {
                     .init("BATCH n", "documents per chunk; 1000 by default"),
                     .init("AT version", "as of an earlier version"),
                 ],
-                example: ("EXPORT notes BATCH 100", "1) chunk 2) … 3) cursor 4) …")
+                example: ("EXPORT notes BATCH 1", #"1) chunk 2) {"title":"Chai"}… 3) cursor 4) …"#)
             ),
         ]
     }
@@ -216,7 +220,9 @@ extension CommandTable {
                     .init("DISTINCT a", "one hit per value of the field"),
                 ] + shaping + limits,
                 example: (
-                    #"FIND notes {"title":"Chai"} LIMIT 1"#, "1) total 2) 1 3) exact 4) 1 …"
+                    #"FIND notes {"title":"Chai"} LIMIT 1"#,
+                    "1) total 2) 1 3) exact 4) 1 5) hits 6) 1) 1) id 2) 1 3) doc "
+                        + #"4) {"title":"Chai"} 7) version 8) 7 9) took_us 10) 84"#
                 )
             ),
             CommandSpec(
@@ -241,7 +247,11 @@ extension CommandTable {
                     + "each stage.",
                 syntax: "EXPLAIN <any lookup>",
                 complexity: "O(the lookup)",
-                example: ("EXPLAIN COUNT notes {}", "1) plan 2) …")
+                example: (
+                    #"EXPLAIN COUNT notes {"title":"Chai"}"#,
+                    "1) plan 2) filter (title: keyword postings) 3) estimate 4) 1 "
+                        + "5) total 6) 1 …"
+                )
             ),
             CommandSpec(
                 .more,
@@ -251,7 +261,7 @@ extension CommandTable {
                 "Continues what EXPORT began.",
                 syntax: "MORE cursor [n]",
                 complexity: "O(batch)",
-                example: ("MORE 1-a2f0", "1) chunk 2) …")
+                example: ("MORE 1-a2f0", #"1) chunk 2) {"title":"Mate"}…"#)
             ),
         ]
     }
@@ -275,7 +285,10 @@ extension CommandTable {
                 "Carries out the queued commands as one commit: all or none.",
                 syntax: "EXEC",
                 complexity: "O(queued commands)",
-                example: ("EXEC", "1) …")
+                example: (
+                    "EXEC",
+                    #"1) 1) id 2) 2 3) version 4) 8 2) {"title":"Mate"}"#
+                )
             ),
             CommandSpec(
                 .discard,
@@ -293,7 +306,9 @@ extension CommandTable {
                 group: "operations",
                 "Says whether the server takes reads and writes, and why not.",
                 syntax: "HEALTH",
-                example: ("HEALTH", "1) state 2) ready …")
+                example: (
+                    "HEALTH", "1) state 2) ok 3) live 4) 1 5) ready 6) 1 7) writes 8) accepted …"
+                )
             ),
             CommandSpec(
                 .stats,
@@ -304,7 +319,7 @@ extension CommandTable {
                 "Shows a collection's counts and bytes, by index and by partition.",
                 syntax: "STATS c",
                 complexity: "O(fields × partitions)",
-                example: ("STATS notes", "1) documents 2) 1 …")
+                example: ("STATS notes", "1) documents 2) 1 3) index_bytes 4) …")
             ),
             CommandSpec(
                 .jobs,
@@ -314,7 +329,7 @@ extension CommandTable {
                 "Lists background jobs, or steers one.",
                 syntax: "JOBS [CANCEL|PAUSE|RESUME id]",
                 complexity: "O(jobs)",
-                example: ("JOBS", "1) …")
+                example: ("JOBS", "1) 1) id 2) 1 3) kind 4) RESHARD … state …")
             ),
             CommandSpec(
                 .reshard,
@@ -324,7 +339,7 @@ extension CommandTable {
                 "Rebuilds the indexes with another number of partitions, in the background.",
                 syntax: "RESHARD n",
                 complexity: "O(documents), in the background",
-                example: ("RESHARD 4", "2")
+                example: ("RESHARD 4", "1")
             ),
             CommandSpec(
                 .compact,
@@ -334,7 +349,7 @@ extension CommandTable {
                 "Trims the log and shrinks the data file, in the background.",
                 syntax: "COMPACT",
                 complexity: "O(log), in the background",
-                example: ("COMPACT", "3")
+                example: ("COMPACT", "1")
             ),
         ]
     }

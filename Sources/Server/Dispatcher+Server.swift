@@ -375,9 +375,8 @@ extension Dispatcher {
                 return reply.error("ERR syntax error")
             }
         }
-        // As in Redis there is no reply: the client sees the connection close. It is answered here
-        // so that a pipeline stays in order.
-        reply.ok()
+        // As in Redis there is no reply: the client sees the connection close, and client libraries
+        // take an answer for a failure.
         state.onShutdown.withLock { $0 }?(save)
     }
 }
