@@ -104,7 +104,10 @@ extension DataHandler {
     ) throws(EngineError) -> Disposition {
         let view = try view(request)
         let indexes = engine.indexStates(of: view)
-        reply.map(7)
+        let change = engine.shared.jobs.all.last {
+            $0.kind == "ALTER" && $0.collection == view.name && $0.endedMilliseconds == 0
+        }
+        reply.map(change == nil ? 7 : 8)
         reply.bulk("name")
         reply.bulk(view.name)
         reply.bulk("documents")
@@ -136,7 +139,22 @@ extension DataHandler {
             reply.bulk("bytes")
             reply.integer(index.byteCount)
         }
+        if let change { progress(of: change, &reply) }
         return .replied
+    }
+
+    /// The `ALTER` that is under way: its indexes stand above only once its checks are through.
+    private func progress(of change: JobStatus, _ reply: inout ReplyWriter) {
+        reply.bulk("alter")
+        reply.map(4)
+        reply.bulk("job")
+        reply.integer(Int64(change.id))
+        reply.bulk("state")
+        reply.bulk("building")
+        reply.bulk("done")
+        reply.integer(change.done)
+        reply.bulk("of")
+        reply.integer(change.of)
     }
 
     // MARK: - Operations

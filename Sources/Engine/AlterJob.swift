@@ -98,7 +98,6 @@ package struct AlterJob: Sendable {
                 context.read.endTransaction()
                 context.progress(min(seen, total), of: total)
                 try context.checkpoint()
-                if checker.isFull { break }
             }
         }
         if let error = checker.error { throw error }
@@ -229,15 +228,14 @@ struct SchemaChecker {
     private let parser = JSONParser()
     private let preparer = DocumentPreparer()
     private let limits: Limits
-    private var offenders: [String] = []
+    /// The first by id, with what is wrong, in order.
+    private var offenders: [(id: [UInt8], text: String)] = []
     private static let countMax = 10
 
     init(schema: Schema, limits: Limits) {
         self.schema = schema
         self.limits = limits
     }
-
-    var isFull: Bool { offenders.count >= Self.countMax }
 
     mutating func check(
         _ document: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, held: [VectorReference]
@@ -247,10 +245,17 @@ struct SchemaChecker {
                 document, schema: schema, parser: parser, nowMilliseconds: 0,
                 heldVectors: held.map(\.field))
         } catch {
-            if !isFull {
-                offenders.append("\(String(decoding: id, as: UTF8.self)) (\(error.message))")
-            }
+            note([UInt8](id), error)
         }
+    }
+
+    private mutating func note(_ id: [UInt8], _ error: ValidationError) {
+        let place =
+            offenders.firstIndex { id.lexicographicallyPrecedes($0.id) } ?? offenders.count
+        guard place < Self.countMax else { return }
+        let text = "\(String(decoding: id, as: UTF8.self)) (\(error.message))"
+        offenders.insert((id, text), at: place)
+        if offenders.count > Self.countMax { offenders.removeLast() }
     }
 
     /// What to answer, if anything is wrong.
@@ -258,7 +263,7 @@ struct SchemaChecker {
         guard !offenders.isEmpty else { return nil }
         return EngineError(
             .invalid, "",
-            "stored documents break the new rule: " + offenders.joined(separator: ", "),
+            "stored documents break the new rule: " + offenders.map(\.text).joined(separator: ", "),
             hint: "mend them first; nothing was changed")
     }
 }

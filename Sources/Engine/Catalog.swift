@@ -72,12 +72,15 @@ package final class Catalog: Sendable {
     /// Rises with each swap, so that a loop can tell cheaply whether its copy is old.
     package let generation: UInt64
     let byID: [UInt32: CollectionView]
+    /// Whether some collection's stored documents may lack defaults that reads fill in.
+    let fillsReads: Bool
 
     init(collections: [String: CollectionView], aliases: [String: String], generation: UInt64) {
         self.collections = collections
         self.aliases = aliases
         self.generation = generation
         byID = Dictionary(uniqueKeysWithValues: collections.values.map { ($0.id, $0) })
+        fillsReads = collections.values.contains { $0.schema.fillsReads }
     }
 
     /// The collection of that name, or the one that the alias points to.

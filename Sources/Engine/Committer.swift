@@ -31,6 +31,7 @@ package final class Committer: @unchecked Sendable {
     let writer: LogWriter
     let reader: LogReader
     let parser = JSONParser()
+    let filler = DefaultFiller()
     let preparer: DocumentPreparer
     let pulls = PullMatching()
     var trimmer = LogTrimmer()

@@ -7,7 +7,7 @@ import Primitives
 struct EntryView {
     let header: LogEntryHeader
     let id: UnsafeRawBufferPointer
-    let document: UnsafeRawBufferPointer
+    private(set) var document: UnsafeRawBufferPointer
     /// Bytes of the entry and of the vectors that were stored with it.
     let storedByteCount: Int
     private let logged: LogEntryView?
@@ -36,6 +36,13 @@ struct EntryView {
         storedByteCount = entry.storedByteCount
         logged = nil
         tailVectors = entry.vectors
+    }
+
+    /// The same entry with other document bytes, which are borrowed as well.
+    func replacing(document: UnsafeRawBufferPointer) -> EntryView {
+        var copy = self
+        copy.document = document
+        return copy
     }
 
     var isTombstone: Bool {

@@ -19,6 +19,7 @@ package final class ReadContext {
     package let bitmaps = BitmapPool()
     let tail: LogTail?
     private var cachedCatalog: Catalog
+    private let filler = DefaultFiller()
 
     init(shared: EngineShared, loop: Int, reader: LogReader, tail: LogTail?) {
         self.shared = shared
@@ -67,11 +68,16 @@ package final class ReadContext {
     ) throws(EngineError) -> T? {
         do {
             try reader.renewIfOlder(than: LogReader.ageMillisecondsMax)
-            if let view = try reader.get(key) { return body(EntryView(view)) }
-            if let entry = tail?.entry(key) { return entry.withView(body) }
+            let catalog = catalog
+            if catalog.fillsReads {
+                if let found = try withFilledEntry(key, catalog, body) { return found }
+            } else {
+                if let view = try reader.get(key) { return body(EntryView(view)) }
+                if let entry = tail?.entry(key) { return entry.withView(body) }
+            }
             reader.end()
             try reader.begin()
-            if let view = try reader.get(key) { return body(EntryView(view)) }
+            if let view = try reader.get(key) { return filler.with(EntryView(view), catalog, body) }
             return nil
         } catch {
             throw shared.report(error)
@@ -109,6 +115,13 @@ package final class ReadContext {
         }
         do throws(EngineError) { try check(version) } catch { return error }
         return EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
+    }
+
+    private func withFilledEntry<T>(
+        _ key: LogKey, _ catalog: Catalog, _ body: (EntryView) -> T
+    ) throws(StoreError) -> T? {
+        if let view = try reader.get(key) { return filler.with(EntryView(view), catalog, body) }
+        return tail?.entry(key)?.withView { filler.with($0, catalog, body) }
     }
 
     /// Runs `body` on the document's bytes of an entry.

@@ -88,7 +88,24 @@ package final class DocumentPreparer {
         return walk.finish()
     }
 
-    /// The entries of a stored document, for rebuilding indexes: nothing is checked or changed.
+    /// A stored document with the defaults that it lacks, because they are newer than it; nil if it
+    /// lacks none. Complexity: O(bytes).
+    ///
+    /// A document that cannot be parsed lacks none: whoever reads it next will say so.
+    package func filled(
+        _ bytes: UnsafeRawBufferPointer,
+        schema: Schema,
+        parser: JSONParser
+    ) -> [UInt8]? {
+        guard schema.fillsReads, let root = try? parser.parse(bytes, depthMax: 128) else {
+            return nil
+        }
+        let prepared = extract(from: root, minified: parser.minified, schema: schema)
+        return prepared.bytes.count == parser.minified.count ? nil : prepared.bytes
+    }
+
+    /// The entries of a stored document, for rebuilding indexes: nothing is checked, and only
+    /// defaults that are newer than the document are added.
     ///
     /// A value of a wrong type has no entry and sets `hasMismatch`. Strings refer to the returned
     /// `bytes`, a copy of the minified text. Never throws. Complexity: O(bytes).
@@ -98,6 +115,7 @@ package final class DocumentPreparer {
         schema: Schema
     ) -> PreparedDocument {
         var walk = makeWalk(schema: schema, minified: minified, isValidating: false)
+        walk.isFilling = schema.fillsReads
         defer { keepScratch(of: walk) }
         if root.kind == .object { try? walk.object(0, root, isInsideArray: false) }
         return walk.finish()

@@ -20,6 +20,8 @@ struct DocumentWalk {
     let plan: SchemaPlan
     let minified: UnsafeRawBufferPointer
     let isValidating: Bool
+    /// Not validating, but adding the defaults that stored documents may lack.
+    var isFilling = false
     var nowMilliseconds: Int64 = 0
     var heldVectors: [FieldNumber] = []
     var entries: [FieldEntry] = []
@@ -98,7 +100,8 @@ struct DocumentWalk {
             isRemoved ? members.remove(upTo: end, &edits) : members.keep(upTo: end)
         }
         let checkCount = Int(plan.nodes[parent].checkCount)
-        guard isValidating, checkCount > 0, checkCount > 64 || seen.nonzeroBitCount < checkCount
+        guard isValidating || isFilling, checkCount > 0,
+            checkCount > 64 || seen.nonzeroBitCount < checkCount
         else { return }
         try addMissing(
             parent,
@@ -129,7 +132,8 @@ struct DocumentWalk {
                 continue
             }
             if node.kind == .vector && heldVectors.contains(node.number) { continue }
-            let isStamp = !node.flags.isDisjoint(with: .stamped)
+            if isFilling && !node.flags.contains(.fillsReads) { continue }
+            let isStamp = !isFilling && !node.flags.isDisjoint(with: .stamped)
             guard isStamp || node.flags.contains(.hasDefault) else {
                 throw ValidationError(
                     path: String(decoding: plan.name(of: index), as: UTF8.self),

@@ -92,6 +92,8 @@ package struct FieldDefinition: Sendable {
     /// Allowed values of a numeric field, as keys in ascending order.
     var allowedKeys: [Int64] = []
     package var defaultValue: JSON?
+    /// The default came with an `ALTER`: stored documents may lack it, so reads fill it in.
+    package internal(set) var fillsReads = false
     package var children: [FieldDefinition] = []
 
     /// A bound of a numeric field.

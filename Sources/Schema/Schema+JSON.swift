@@ -29,12 +29,17 @@ extension Schema {
         }
         object.remove("numbers")
         object.remove("next_number")
-        try self.init(
+        let filling = (object["fills_reads"]?.array ?? []).compactMap {
+            $0.int64.flatMap(FieldNumber.init(exactly:))
+        }
+        object.remove("fills_reads")
+        let schema = try Schema(
             json: .object(object),
             numbers: numbers,
             nextFieldNumber: next,
             limits: .init()
         )
+        self = filling.isEmpty ? schema : schema.filling(Set(filling))
     }
 
     private func makeJSON(numbers: Bool) -> JSON {
@@ -71,6 +76,8 @@ extension Schema {
             let table = fields.map { (key: $0.path, value: JSON.int(Int64($0.number))) }
             members.append((key: "numbers", value: .object(JSONObject(table))))
             members.append((key: "next_number", value: .int(Int64(nextFieldNumber))))
+            let filling = fields.filter(\.definition.fillsReads).map { JSON.int(Int64($0.number)) }
+            if !filling.isEmpty { members.append((key: "fills_reads", value: .array(filling))) }
         }
         return .object(JSONObject(members))
     }

@@ -27,6 +27,8 @@ package struct Schema: Sendable {
     package let stockOf: StockNames?
     /// The number that the next new field gets.
     package let nextFieldNumber: FieldNumber
+    /// Whether documents are to be read through ``DocumentPreparer/filled(_:schema:parser:)``.
+    package let fillsReads: Bool
     let plan: SchemaPlan
     private let indexByPath: [String: Int]
     private let indexByNumber: [FieldNumber: Int]
@@ -80,6 +82,7 @@ package struct Schema: Sendable {
             into: &fields
         )
         self.fields = fields
+        fillsReads = fields.contains { $0.definition.fillsReads }
         var byPath: [String: Int] = [:]
         var byNumber: [FieldNumber: Int] = [:]
         for (index, field) in fields.enumerated() {
@@ -117,6 +120,25 @@ package struct Schema: Sendable {
                 into: &fields
             )
         }
+    }
+
+    /// The same schema, in which just these fields fill reads with their defaults.
+    func filling(_ numbers: Set<FieldNumber>) -> Schema {
+        func marked(_ definitions: [FieldDefinition]) -> [FieldDefinition] {
+            definitions.map { definition in
+                var copy = definition
+                copy.fillsReads = numbers.contains(definition.number)
+                copy.children = marked(definition.children)
+                return copy
+            }
+        }
+        return Schema(
+            definitions: marked(definitions),
+            unknown: unknown,
+            compounds: compounds,
+            stockOf: stockOf,
+            nextFieldNumber: nextFieldNumber
+        )
     }
 
     /// The field declared at a dotted path. Complexity: O(1).

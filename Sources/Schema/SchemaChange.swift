@@ -120,7 +120,21 @@ package struct SchemaChange: Sendable {
             nextFieldNumber: schema.nextFieldNumber,
             limits: limits
         )
-        return difference(from: schema, to: new)
+        let filling = Self.filling(from: schema, to: new)
+        return difference(from: schema, to: filling.isEmpty ? new : new.filling(filling))
+    }
+
+    /// Fields whose default stored documents may lack: it is new or has changed, now or earlier.
+    private static func filling(from old: Schema, to new: Schema) -> Set<FieldNumber> {
+        var numbers: Set<FieldNumber> = []
+        for field in new.fields {
+            guard let value = field.definition.defaultValue else { continue }
+            let before = old.field(numbered: field.number)?.definition
+            if before?.fillsReads == true || before?.defaultValue != value {
+                numbers.insert(field.number)
+            }
+        }
+        return numbers
     }
 
     /// Runs `body` on the `fields` object that holds the last step of `path`, if it exists.
@@ -153,6 +167,7 @@ package struct SchemaChange: Sendable {
                 before.map {
                     $0.hasEntries && $0.definition.isSortable == field.definition.isSortable
                         && $0.definition.isFacet == field.definition.isFacet
+                        && $0.definition.filledValue == field.definition.filledValue
                 } ?? false
             if field.hasEntries && !sameForm { build.append(field.number) }
             if field.definition.isUnique && before?.definition.isUnique != true {
@@ -178,6 +193,11 @@ package struct SchemaChange: Sendable {
             uniqueToDrop: uniqueDrop
         )
     }
+}
+
+extension FieldDefinition {
+    /// What reads fill in where the field is absent.
+    fileprivate var filledValue: JSON? { fillsReads ? defaultValue : nil }
 }
 
 extension Field {

@@ -112,6 +112,7 @@ struct PlanNode {
         static let hasDefault = Flags(rawValue: 128)
         static let dropUnknown = Flags(rawValue: 256)
         static let refuseUnknown = Flags(rawValue: 512)
+        static let fillsReads = Flags(rawValue: 1024)
         static let stamped: Flags = [.createdStamp, .updatedStamp]
     }
 }
@@ -218,6 +219,7 @@ struct PlanBuilder {
         if d.stamp == .created { node.flags.insert(.createdStamp) }
         if d.stamp == .updated { node.flags.insert(.updatedStamp) }
         if d.defaultValue != nil { node.flags.insert(.hasDefault) }
+        if d.fillsReads { node.flags.insert(.fillsReads) }
         if d.allowed != nil { node.flags.insert(.allowed) }
         if d.minimum != nil || d.maximum != nil {
             node.flags.insert(.bounded)
