@@ -32,7 +32,8 @@ def raw(server, data, wait=20):
         try:
             s.sendall(data)
             s.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
+            # The server has closed already; what it said may still be read.
             pass
         received = b""
         try:
