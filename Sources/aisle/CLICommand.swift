@@ -31,6 +31,13 @@ struct CLICommand: ParsableCommand {
     }
 
     func run() throws {
+        // What follows the options is passed on, so help must be looked for here.
+        if let word = words.first, word.hasPrefix("-"), word != "--" {
+            guard word == "--help" || word == "-h" else {
+                throw Failure(status: .usage, text: "cli: there is no option \(word)")
+            }
+            return print(CLICommand.helpMessage())
+        }
         var configuration = try self.connection.client()
         configuration.protocolVersion = resp
         let connection: Connection

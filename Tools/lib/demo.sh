@@ -80,19 +80,18 @@ demo_questions() {
     # head ends early, which the unpacking end of the pipe takes for a failure.
     first=$({ zstd -dc "$catalogue/products.jsonl.zst" 2>/dev/null || true; } | head -1 \
         | sed -E 's/^\{"id": ?"([^"]*)".*/\1/')
-    lines=3 ask "One product by its id" FETCH products "$first" FIELDS name,brand,price
+    lines=4 ask "One product by its id" FETCH products "$first" FIELDS name,brand,price
     ask "How many products are there?" COUNT products '{}'
-    ask "Televisions and the like under 300, dearest first" FIND products \
-        '{"category":{"$regex":"^TV"},"price":{"$lt":300}}' SORT price:-1 LIMIT 3 \
-        FIELDS name,price,rating
-    ask "Well rated things of one brand" FIND products \
-        '{"brand":"Sony","rating":{"$gte":4}}' SORT rating:-1,price:1 LIMIT 3 \
-        FIELDS name,price,rating
-    lines=30 ask "Which brands have most products between 50 and 100?" FIND products \
+    lines=20 ask "Well rated headphones under 100, dearest first" FIND products \
+        '{"category":{"$regex":"^Electronics > Headphones"},"rating":{"$gte":4},"price":{"$lt":100}}' \
+        SORT price:-1 LIMIT 3 FIELDS name,price,rating
+    ask "Which makers have most products between 50 and 100?" FIND products \
         '{"price":{"$gte":50,"$lt":100}}' LIMIT 1 FIELDS name FACET brand:5
-    lines=30 ask "Prices by source" FIND products '{}' LIMIT 1 FIELDS name STATS price BY source
-    ask "Shops in Minnesota" FIND stores '{"state":"MN"}' SORT city LIMIT 3 FIELDS name,city
-    ask "How is such a question answered?" EXPLAIN FIND products \
+    lines=16 ask "What does Sony cost, by source?" FIND products '{"brand":"Sony"}' LIMIT 0 \
+        STATS price BY source
+    lines=8 ask "Shops in Minnesota: where, and whose?" FIND stores '{"state":"MN"}' SORT city \
+        LIMIT 3 FIELDS name,city FACET brand
+    lines=16 ask "How is such a question answered?" EXPLAIN FIND products \
         '{"brand":"Sony","price":{"$lt":100}}' SORT price LIMIT 3
 }
 
