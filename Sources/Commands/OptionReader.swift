@@ -124,6 +124,9 @@ struct Options {
         return value
     }
 
+    /// A hundred years: added to any moment, it fits.
+    private static let millisecondsMax: Int64 = 36_500 * 86_400_000
+
     /// A duration in milliseconds, at least one.
     func milliseconds(_ name: String) throws(EngineError) -> Int64? {
         guard let text = try text(name) else { return nil }
@@ -131,6 +134,9 @@ struct Options {
             throw EngineError(
                 .invalid, name,
                 "is a duration such as 500ms, 30s, 15m or 7d, got \(text.prefix(64))")
+        }
+        guard value <= Self.millisecondsMax else {
+            throw EngineError(.limit, name, "at most 36500d, got \(text.prefix(64))")
         }
         return value
     }
