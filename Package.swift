@@ -50,7 +50,7 @@ let package = Package(
         .target(
             name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
-            name: "DocumentStore", dependencies: ["CLMDB", "Primitives"], swiftSettings: leaf),
+            name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"], swiftSettings: leaf),
         // The engine.
         .target(
             name: "Partition",
@@ -130,6 +130,29 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
+            swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["Query", "Schema", "Documents", "Primitives"],
+            path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "PartitionTests",
+            dependencies: [
+                "Partition", "Query", "Schema", "Documents", "Primitives", "TestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "EngineTests",
+            dependencies: [
+                "Engine", "Partition", "DocumentStore", "Query", "Schema", "Documents",
+                "Primitives", "TestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CommandsTests",
+            dependencies: [
+                "Commands", "Engine", "RESP", "Query", "Primitives",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "RESPTests",

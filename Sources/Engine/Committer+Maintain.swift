@@ -5,10 +5,13 @@ import Synchronization
 
 /// What the committer does between groups: expiry, trimming, freeing rows, the memory figure.
 extension Committer {
-    func maintain() {
+    /// With `isIdle` no write waited: then there is time for commits of its own.
+    func maintain(isIdle: Bool) {
         expireDue(limit: 1000)
-        if trimmer.count > 0, tail?.isEmpty ?? true { trimWhenIdle() }
-        reclaimRows()
+        if isIdle, trimmer.count > 0, tail?.isEmpty ?? true { trimWhenIdle() }
+        maintenanceRound &+= 1
+        // Applying frees most rows; what it leaves can wait a little.
+        if isIdle || maintenanceRound % 64 == 0 { reclaimRows() }
         if case .interval(let milliseconds) = options.durability, tail?.isEmpty == false {
             let due = lastSyncNanoseconds + UInt64(milliseconds) * 1_000_000
             if Clock.monotonicNanoseconds() >= due { syncTail() }
@@ -75,11 +78,22 @@ extension Committer {
             retentionShare: Double(shared.settings.retentionPercent) / 100)
     }
 
-    /// Deletes superseded entries within the open write transaction: twice what it appends, so that
-    /// the log cannot outgrow its bound while everything is being rewritten.
+    /// Deletes superseded entries within the open write transaction, so that the log cannot outgrow
+    /// its bound while everything is being rewritten.
+    ///
+    /// Each deletion makes a page of its own dirty, and its branch pages. So entries are let pile up
+    /// by a little (a 32nd of the live bytes) and then leave a few hundred at a time: neighbours
+    /// share pages, and most commits write nothing but what they append.
     func trimShare(appended: Int) throws(StoreError) -> TrimShare? {
         guard trimmer.count > 0 else { return nil }
-        let batch = nextTrim(limit: 2 * appended + 8)
+        let slack = max(1 << 18, trimmer.liveByteCount / 32)
+        let isDue = bytesOverBudget > (isTrimming ? 0 : slack) || maintenanceRound % 64 == 0
+        guard isDue || appended == 0 else {
+            isTrimming = false
+            return nil
+        }
+        let batch = nextTrim(limit: max(512, 2 * appended))
+        isTrimming = !batch.isEmpty
         if batch.isEmpty { return nil }
         try noteTrimHorizon(batch)
         let tombstones = try tombstones(of: batch)
@@ -89,16 +103,18 @@ extension Committer {
 
     private func nextTrim(limit: Int) -> LogTrimmer.Batch {
         let policy = trimPolicy
-        let fixed = shared.settings.retentionByteCount
-        let over =
-            fixed > 0
-            ? max(0, trimmer.supersededByteCount - fixed)
-            : policy.bytesOverBudget(
-                live: trimmer.liveByteCount, superseded: trimmer.supersededByteCount)
         return trimmer.next(
             limit: limit, horizonVersion: shared.pins.horizon(),
             horizonMilliseconds: policy.horizonMilliseconds(now: Clock.wallMilliseconds()),
-            bytesOverBudget: over)
+            bytesOverBudget: bytesOverBudget)
+    }
+
+    /// Superseded bytes beyond what the settings keep.
+    private var bytesOverBudget: Int {
+        let fixed = shared.settings.retentionByteCount
+        if fixed > 0 { return max(0, trimmer.supersededByteCount - fixed) }
+        return trimPolicy.bytesOverBudget(
+            live: trimmer.liveByteCount, superseded: trimmer.supersededByteCount)
     }
 
     private func noteTrimHorizon(_ batch: LogTrimmer.Batch) throws(StoreError) {
@@ -122,7 +138,8 @@ extension Committer {
     func trimOnce(limit: Int) throws(StoreError) -> Int {
         guard !nextTrim(limit: 1).isEmpty else { return 0 }
         try writer.begin()
-        let batch = try trimShare(appended: limit / 2)
+        isTrimming = true
+        let batch = try trimShare(appended: 0)
         try writer.commit()
         finishTrim(batch)
         return batch?.batch.entries.count ?? 0

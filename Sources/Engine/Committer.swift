@@ -48,6 +48,10 @@ package final class Committer: @unchecked Sendable {
     var trimHorizon = Version.zero
     var tail: LogTail?
     var lastSyncNanoseconds: UInt64 = 0
+    /// Counts turns of the thread, for work that need not be done each time.
+    var maintenanceRound: UInt64 = 0
+    /// Superseded entries are being deleted until none is over the budget.
+    var isTrimming = false
     /// The id of the next new collection.
     var nextCollection: UInt32 = 1
     let options: EngineOptions
@@ -83,7 +87,7 @@ package final class Committer: @unchecked Sendable {
     fileprivate func run() {
         while let requests = queue.take(deadlineNanoseconds: nextWakeNanoseconds()) {
             process(requests)
-            maintain()
+            maintain(isIdle: requests.isEmpty)
         }
         syncTail()
     }

@@ -11,6 +11,14 @@ package struct EngineSettings: Sendable {
     package var memoryByteCountMax: Int
 }
 
+/// Where finished writes go.
+///
+/// A closure of its own in a generic box would be wrapped once more at each access; within a struct
+/// it stays as it is.
+private struct CompletionSink: Sendable {
+    let take: @Sendable ([WriteCompletion]) -> Void
+}
+
 /// What the committer, the event loops and the background thread share.
 ///
 /// Everything here is immutable, atomic or behind a lock of its own.
@@ -29,7 +37,7 @@ package final class EngineShared: Sendable {
     private let storeTrouble = Atomic<Int>(0)
     /// A restore or a user has made the engine read-only.
     private let readOnlyFlag = Atomic<Bool>(false)
-    private let completionSink = Mutex<(@Sendable ([WriteCompletion]) -> Void)?>(nil)
+    private let completionSink = Mutex<CompletionSink?>(nil)
     package let hashSeed: UInt64
     private let partitionCountBox: Atomic<Int>
 
@@ -151,13 +159,13 @@ package final class EngineShared: Sendable {
 
     /// Where finished writes go. Set once, before the first write.
     package func setCompletionSink(_ sink: @escaping @Sendable ([WriteCompletion]) -> Void) {
-        completionSink.withLock { $0 = sink }
+        completionSink.withLock { $0 = CompletionSink(take: sink) }
     }
 
     func deliver(_ completions: [WriteCompletion]) {
         guard !completions.isEmpty else { return }
         let sink = completionSink.withLock { $0 }
-        sink?(completions)
+        sink?.take(completions)
     }
 }
 

@@ -1,4 +1,5 @@
 #pragma once
 // Kernels that Swift cannot express: one header per family.
+#include "ckernels_crc32c.h"
 #include "ckernels_pages.h"
 #include "ckernels_scan.h"
