@@ -15,6 +15,8 @@ final class CommitQueue: @unchecked Sendable {
     private var waiting: [WriteRequest] = []
     private var waitingByteCount = 0
     private var isClosed = false
+    /// How many requests the committer waits for; it is woken once there are so many.
+    private var wanted = 1
     private let byteCountMax: Int
 
     init(byteCountMax: Int) {
@@ -46,30 +48,51 @@ final class CommitQueue: @unchecked Sendable {
         guard !isClosed, waitingByteCount + added <= byteCountMax || waiting.isEmpty else {
             return false
         }
-        let wasEmpty = waiting.isEmpty
+        let before = waiting.count
         waiting.append(contentsOf: requests)
         waitingByteCount += added
-        if wasEmpty { pthread_cond_signal(condition) }
+        // Woken for the first request, and for the one that makes its number full.
+        if before == 0 || (before < wanted && waiting.count >= wanted) {
+            pthread_cond_signal(condition)
+        }
         return true
     }
 
     /// Takes what waits, or waits for it until `deadlineNanoseconds` on the monotonic clock.
     ///
+    /// Once there is something, it lingers for more until there are `count` requests, for at most
+    /// `lingerNanoseconds`.
+    ///
     /// - Returns: nil once the queue is closed and empty.
-    func take(deadlineNanoseconds: UInt64) -> [WriteRequest]? {
+    func take(
+        deadlineNanoseconds: UInt64, count: Int, lingerNanoseconds: UInt64
+    ) -> [WriteRequest]? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
+        wanted = 1
         while waiting.isEmpty {
             if isClosed { return nil }
-            var deadline = timespec(
-                tv_sec: Int(deadlineNanoseconds / 1_000_000_000),
-                tv_nsec: Int(deadlineNanoseconds % 1_000_000_000))
-            if pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { break }
+            if !wait(until: deadlineNanoseconds) { break }
+        }
+        if !waiting.isEmpty, waiting.count < count, !isClosed {
+            wanted = count
+            let deadline = Clock.monotonicNanoseconds() + lingerNanoseconds
+            while waiting.count < count, !isClosed {
+                if !wait(until: deadline) { break }
+            }
+            wanted = 1
         }
         let taken = waiting
         waiting = []
         waitingByteCount = 0
         return taken
+    }
+
+    /// Waits on the condition; false when the time is over. REQUIRES: the mutex is held.
+    private func wait(until nanoseconds: UInt64) -> Bool {
+        var deadline = timespec(
+            tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        return pthread_cond_timedwait(condition, mutex, &deadline) != ETIMEDOUT
     }
 
     /// No request is taken in from now on; those that wait are still handed out.
