@@ -93,24 +93,55 @@ package enum CommandWords {
         return false
     }
 
-    /// What the last word of `line` may become: names of commands for the first word, options from
-    /// the command's syntax for the others.
-    package static func completions(of line: String, commands: [Command]) -> [String] {
+    /// What the last word of `line` may become: a command's name, a collection where the syntax has
+    /// one, a field behind an option that takes fields, or an option from the syntax.
+    ///
+    /// `fields` is asked for the fields of a collection only when they are needed.
+    package static func completions(
+        of line: String,
+        commands: [Command],
+        collections: [String] = [],
+        fields: (String) -> [String] = { _ in [] }
+    ) -> [String] {
         let last = line.split(separator: " ", omittingEmptySubsequences: false).last ?? ""
-        let head = line.dropLast(last.count)
-        let first = head.split(separator: " ").first.map { $0.uppercased() }
-        let start = last.uppercased()
-        let candidates: [String]
-        if let first {
-            guard !start.isEmpty, let command = commands.first(where: { $0.name == first }) else {
-                return []
-            }
-            var seen: Set<String> = []
-            candidates = command.syntax.split { !($0.isLetter || $0 == "_") }.map(String.init)
-                .filter { $0.count > 1 && $0 == $0.uppercased() && seen.insert($0).inserted }
-        } else {
-            candidates = commands.map(\.name)
+        let head = String(line.dropLast(last.count))
+        guard case .success(var words) = split(head) else { return [] }
+        if words.first?.uppercased() == "EXPLAIN" { words.removeFirst() }
+        guard let verb = words.first?.uppercased() else {
+            return matching(commands.map(\.name), last.uppercased()).map { head + $0 }
         }
-        return candidates.filter { $0.hasPrefix(start) }.map { head + $0 }
+        guard let command = commands.first(where: { $0.name == verb }) else { return [] }
+        let arguments = command.syntax.split(separator: " ")
+        if words.count < arguments.count, arguments[words.count] == "c" {
+            return matching(collections, String(last)).map { head + $0 }
+        }
+        if words.count > 1, isListOfFields(line) {
+            let part = last.split(separator: ",", omittingEmptySubsequences: false).last ?? ""
+            let start = head + last.dropLast(part.count)
+            return matching(fields(words[1]), String(part)).map { start + $0 }
+        }
+        guard !last.isEmpty else { return [] }
+        var seen: Set<String> = []
+        let options = command.syntax.split { !($0.isLetter || $0 == "_") }.map(String.init)
+            .filter { $0.count > 1 && $0 == $0.uppercased() && seen.insert($0).inserted }
+        return matching(options.filter { $0 != verb }, last.uppercased()).map { head + $0 }
+    }
+
+    /// Whether the last word of `line` is an option's list of fields, which may go on with a comma.
+    package static func isListOfFields(_ line: String) -> Bool {
+        let words = line.split(separator: " ", omittingEmptySubsequences: false).suffix(2)
+        guard words.count == 2, let option = words.first?.uppercased() else { return false }
+        return ["SORT", "FIELDS", "FACET", "STATS", "DISTINCT", "BY"].contains(option)
+    }
+
+    private static func matching(_ names: [String], _ start: String) -> [String] {
+        names.filter { $0.hasPrefix(start) }
+    }
+
+    /// The command that `line` begins, also behind `EXPLAIN`.
+    package static func command(of line: String, commands: [Command]) -> Command? {
+        var words = line.split(separator: " ").prefix(2).map { $0.uppercased() }
+        if words.count > 1, words[0] == "EXPLAIN" { words.removeFirst() }
+        return commands.first { $0.name == words.first }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import Commands
 import Glibc
 
 struct CLICommand: ParsableCommand {
@@ -92,24 +93,81 @@ struct CLICommand: ParsableCommand {
         if hasFailed { throw ExitCode(Failure.Status.partial.rawValue) }
     }
 
-    private func converse(_ connection: Connection, _ style: ReplyText.Style) throws {
+    private func converse(_ first: Connection, _ style: ReplyText.Style) throws {
+        var connection = first
         let commands = Self.commandNames(connection)
         let prompt = "\(connection.configuration.endpoint)> "
-        let editor = LineEditor(prompt: prompt) { line in
-            CommandWords.completions(of: line, commands: commands)
-        }
+        let editor = LineEditor(
+            prompt: prompt,
+            history: HistoryFile.read(),
+            complete: { Self.completions(of: $0, commands, connection) },
+            hint: { CommandWords.command(of: $0, commands: commands)?.syntax }
+        )
+        defer { HistoryFile.write(editor.history) }
+        print("Tab completes, `help` explains, `exit` ends.")
         while let line = editor.readLine() {
             switch CommandWords.split(line) {
             case .failure(let error): complain("\(error)")
             case .success(let words) where words.isEmpty: continue
             case .success(let words):
-                if ["exit", "quit"].contains(words[0].lowercased()) { return }
-                let started = ContinuousClock.now
-                print(ReplyText.render(try call(connection, words), style))
-                let microseconds = Int((ContinuousClock.now - started) / .microseconds(1))
-                print("(\(microseconds / 1_000).\(microseconds % 1_000 / 100) ms)")
+                switch words[0].lowercased() {
+                case "exit", "quit": return
+                case "help", "?": explain(words.dropFirst().first)
+                default:
+                    let started = ContinuousClock.now
+                    guard let reply = try answer(words, &connection) else { continue }
+                    print(ReplyText.render(reply, style))
+                    let microseconds = Int((ContinuousClock.now - started) / .microseconds(1))
+                    print("(\(microseconds / 1_000).\(microseconds % 1_000 / 100) ms)")
+                }
             }
         }
+    }
+
+    /// The reply; nil when the server was lost and found again: whether it had carried out the
+    /// command is not known, so it is not sent twice.
+    private func answer(_ words: [String], _ connection: inout Connection) throws -> Reply? {
+        do {
+            return try connection.call(words)
+        } catch {
+            complain("\(error)")
+            do {
+                connection = try Connection(connection.configuration)
+            } catch {
+                throw Failure(status: .unreachable, text: "aisle cli: \(error)")
+            }
+            complain("connected again; the command may or may not have been carried out")
+            return nil
+        }
+    }
+
+    private func explain(_ name: String?) {
+        guard let name else { return print(CommandReference.overview, terminator: "") }
+        if let spec = CommandTable.shared.spec(named: name) {
+            print(CommandReference.text(spec), terminator: "")
+        } else {
+            complain("no command is called \(name)")
+        }
+    }
+
+    private static func completions(
+        of line: String,
+        _ commands: [CommandWords.Command],
+        _ connection: Connection
+    ) -> [String] {
+        func names(_ reply: Reply?, _ key: String) -> [String] {
+            guard case .array(let elements) = reply else { return [] }
+            return elements.compactMap { $0[key]?.text ?? $0.text }
+        }
+        return CommandWords.completions(
+            of: line,
+            commands: commands,
+            collections: names(try? connection.call("COLLECTIONS"), "name").sorted(),
+            fields: { collection in
+                let about = try? connection.call("DESCRIBE", collection)
+                return names(about?["indexes"], "field").sorted()
+            }
+        )
     }
 
     /// The names in the server's command table with their one-line meanings, sorted.

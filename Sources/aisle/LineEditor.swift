@@ -1,3 +1,4 @@
+import Client
 import Glibc
 
 /// A small line editor for terminals: moving, deleting, history, completion with tab.
@@ -7,13 +8,22 @@ import Glibc
 final class LineEditor {
     private let prompt: String
     private let complete: (String) -> [String]
-    private var history: [String] = []
+    private let hint: (String) -> String?
+    private(set) var history: [String]
     private var line: [Character] = []
     private var cursor = 0
 
-    init(prompt: String, complete: @escaping (String) -> [String]) {
+    /// An editor; `complete` gives what a line may become, `hint` what is said where that is nothing.
+    init(
+        prompt: String,
+        history: [String],
+        complete: @escaping (String) -> [String],
+        hint: @escaping (String) -> String?
+    ) {
         self.prompt = prompt
+        self.history = history
         self.complete = complete
+        self.hint = hint
     }
 
     /// The next line; nil at the end of the input.
@@ -97,24 +107,54 @@ final class LineEditor {
     private func completeLine() {
         guard cursor == line.count else { return }
         let found = complete(String(line))
-        guard let first = found.first else { return write("\u{07}") }
+        guard let first = found.first else {
+            return write(hint(String(line)).map { "\n\($0)\n" } ?? "\u{07}")
+        }
         var common = Array(first)
         for other in found.dropFirst() {
             common = Array(zip(common, other).prefix { $0 == $1 }.map(\.0))
         }
         if common.count >= line.count { line = common }
         if found.count == 1 {
-            line.append(" ")
+            if !CommandWords.isListOfFields(first) { line.append(" ") }
         } else {
-            let words = found.map { $0.split(separator: " ").last.map(String.init) ?? $0 }
+            let words = found.map {
+                $0.split { $0 == " " || $0 == "," }.last.map(String.init) ?? $0
+            }
             write("\n" + words.joined(separator: "  ") + "\n")
         }
         cursor = line.count
     }
 
+    /// Shows the prompt and the part of the line around the cursor that fits the terminal.
     private func draw() {
-        let back = line.count - cursor
-        write("\r\u{1B}[K" + prompt + String(line) + (back > 0 ? "\u{1B}[\(back)D" : ""))
+        var size = winsize()
+        let isKnown = ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        let room = max(10, (isKnown ? Int(size.ws_col) : 80) - prompt.count - 1)
+        var start = cursor
+        var width = 0
+        while start > 0, width + Self.width(line[start - 1]) <= room {
+            start -= 1
+            width += Self.width(line[start])
+        }
+        var end = cursor
+        var back = 0
+        while end < line.count, width + back + Self.width(line[end]) <= room {
+            back += Self.width(line[end])
+            end += 1
+        }
+        let shown = String(line[start..<end])
+        write("\r\u{1B}[K" + prompt + shown + (back > 0 ? "\u{1B}[\(back)D" : ""))
+    }
+
+    /// Columns of a character: two for the wide ones of East Asia and for emoji.
+    private static func width(_ character: Character) -> Int {
+        guard let value = character.unicodeScalars.first?.value, value >= 0x1100 else { return 1 }
+        let wide: [ClosedRange<UInt32>] = [
+            0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F,
+            0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F300...0x1FAFF, 0x20000...0x3FFFD,
+        ]
+        return wide.contains { $0.contains(value) } ? 2 : 1
     }
 
     private func readByte() -> UInt8? {

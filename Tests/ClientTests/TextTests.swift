@@ -27,6 +27,31 @@ import Testing
     #expect(CommandWords.completions(of: "zzz ", commands: commands) == [])
 }
 
+@Test func completionKnowsCollectionsAndFields() {
+    let commands = [
+        CommandWords.Command(name: "FIND", summary: "", syntax: "FIND c f [SORT s] [SKIP n]"),
+        CommandWords.Command(name: "ALIAS", summary: "", syntax: "ALIAS name c"),
+    ]
+    func complete(_ line: String) -> [String] {
+        CommandWords.completions(
+            of: line,
+            commands: commands,
+            collections: ["products", "stores"],
+            fields: { $0 == "products" ? ["price", "popularity", "name"] : [] }
+        )
+    }
+    #expect(complete("FIND pr") == ["FIND products"])
+    #expect(complete("explain find ").count == 2)
+    #expect(complete("ALIAS x s") == ["ALIAS x stores"])
+    #expect(complete("FIND products {} SORT p").count == 2)
+    #expect(
+        complete("FIND products '{\"a\": 1}' SORT price:-1,n")
+            == ["FIND products '{\"a\": 1}' SORT price:-1,name"]
+    )
+    #expect(complete("FIND products '{\"a\": ") == [])
+    #expect(complete("FIND products {} ") == [])
+}
+
 @Test func repliesAreShownWithTheirKeys() {
     let document =
         "{\"id\":\"p-1\",\"name\":\"A name that is long enough for lines\",\"tags\":[\"a\"]}"

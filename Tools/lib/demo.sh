@@ -89,7 +89,7 @@ demo_questions() {
         '{"price":{"$gte":50,"$lt":100}}' LIMIT 1 FIELDS name FACET brand:5
     lines=16 ask "What does Sony cost, by source?" FIND products '{"brand":"Sony"}' LIMIT 0 \
         STATS price BY source
-    lines=8 ask "Shops in Minnesota: where, and whose?" FIND stores '{"state":"MN"}' SORT city \
+    lines=18 ask "Shops in Minnesota: where, and whose?" FIND stores '{"state":"MN"}' SORT city \
         LIMIT 3 FIELDS name,city FACET brand
     lines=16 ask "How is such a question answered?" EXPLAIN FIND products \
         '{"brand":"Sony","price":{"$lt":100}}' SORT price LIMIT 3

@@ -1,6 +1,6 @@
 # Tools/dev setup: installs what the build and the tests need.
 
-packages=(liblmdb-dev libzstd-dev libsimdjson-dev libstemmer-dev zlib1g-dev libssl-dev pkg-config
+packages=(liblmdb-dev libzstd-dev libsimdjson-dev zlib1g-dev libssl-dev pkg-config
     zstd gcc openssl redis-tools redis-server python3 python3-venv)
 
 # Prints the Debian packages that are not installed.
