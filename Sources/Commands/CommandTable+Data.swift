@@ -217,7 +217,7 @@ extension CommandTable {
                     .init("AFTER cursor", "continue behind an earlier page"),
                     .init("FACET a,b:20", "counts of the most frequent values among the matches"),
                     .init("STATS a [BY c]", "count, min, max, sum and avg among the matches"),
-                    .init("DISTINCT a", "one hit per value of the field"),
+                    .init("DISTINCT a", "the values of the field among the matches, in order"),
                 ] + shaping + limits,
                 example: (
                     #"FIND notes {"title":"Chai"} LIMIT 1"#,

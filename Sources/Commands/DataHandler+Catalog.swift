@@ -9,7 +9,7 @@ import Schema
 extension DataHandler {
     func create(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
         let name = request.string(1)
-        _ = try Options(request, from: 3, [OptionRule("KEY")])
+        let key = try key(request, from: 3)
         guard Schema.isValidName(name) else {
             throw EngineError(
                 .invalid, "name", "matches [A-Za-z_][A-Za-z0-9_-]{0,63}, got \(name.prefix(80))")
@@ -21,40 +21,39 @@ extension DataHandler {
         } catch {
             throw EngineError(error)
         }
-        submit(.administrative { try $0.create(name, schema: schema) }, session, .ok)
+        submit(
+            .administrative { committer in
+                try committer.once(key) { try committer.create(name, schema: schema) }
+            }, session, .ok)
         return .deferredWrite
     }
 
     func alter(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
         let view = try view(request)
-        _ = try Options(request, from: 3, [OptionRule("KEY")])
+        let key = try key(request, from: 3)
         let change = try Options.json(request.bytes(2), path: "change")
         let job = AlterJob(collection: view.name, change: change)
-        _ = try job.plan(for: view, limits: limits)
         let engine = engine
         submit(
-            .administrative { committer in .number(Int(try committer.accept(job, engine))) },
-            session, .ok)
+            .administrative { committer in
+                try committer.once(key) { .number(Int(try committer.accept(job, engine))) }
+            }, session, .ok)
         return .deferredWrite
     }
 
     func drop(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
         let name = request.string(1)
-        _ = try Options(request, from: 2, [OptionRule("KEY")])
-        guard context.catalog.collections[name] != nil else {
-            let isAlias = context.catalog.aliases[name] != nil
-            throw EngineError(
-                .notFound, name, isAlias ? "is an alias" : "no such collection",
-                hint: isAlias ? "DROP takes the collection's own name" : "")
-        }
+        let key = try key(request, from: 2)
         let engine = engine
         submit(
             .administrative { committer in
-                let result = try committer.drop(name)
-                let id = engine.shared.jobs.add(kind: "CLEAN", collection: name)
-                let job = CleanJob()
-                engine.run(Job(id: id) { try job.run($0) })
-                return result
+                try committer.once(key) {
+                    let result = try committer.drop(name)
+                    let id = engine.shared.jobs.add(kind: "CLEAN", collection: name)
+                    let job = CleanJob()
+                    engine.run(Job(id: id) { try job.run($0) })
+                    return result
+                }
             }, session, .ok)
         return .deferredWrite
     }
@@ -62,12 +61,21 @@ extension DataHandler {
     func alias(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
         let alias = request.string(1)
         let name = request.string(2)
-        _ = try Options(request, from: 3, [OptionRule("KEY")])
+        let key = try key(request, from: 3)
         guard Schema.isValidName(alias) else {
             throw EngineError(.invalid, "name", "matches [A-Za-z_][A-Za-z0-9_-]{0,63}")
         }
-        submit(.administrative { try $0.setAlias(alias, to: name) }, session, .ok)
+        submit(
+            .administrative { committer in
+                try committer.once(key) { try committer.setAlias(alias, to: name) }
+            }, session, .ok)
         return .deferredWrite
+    }
+
+    /// The `KEY` of a command that has no other option.
+    private func key(_ request: RequestFrame, from start: Int) throws(EngineError) -> [UInt8]? {
+        guard request.count > start else { return nil }
+        return try Options(request, from: start, [OptionRule("KEY")]).idempotencyKey()
     }
 
     func collections(_ session: Session, _ reply: inout ReplyWriter) -> Disposition {

@@ -86,13 +86,42 @@ extension DataHandler {
             vectors = try self.vectors(read, view)
             options = read
         }
-        let prepared = try prepare(document, view, vectors)
+        var filledIn: [UInt8]?
+        if let options, options.hasParams { filledIn = try substituted(document, options.params) }
+        let prepared: PreparedDocument
+        if let filledIn {
+            let result = filledIn.withUnsafeBytes { bytes in
+                Result { () throws(EngineError) in try prepare(bytes, view, vectors) }
+            }
+            prepared = try result.get()
+        } else {
+            prepared = try prepare(document, view, vectors)
+        }
         var operation = WriteOperation(kind: .put(prepared), collection: view, id: [UInt8](id))
         if let options {
             try options.refuse("ABSENT", with: "PRESENT")
             try apply(options, to: &operation)
         }
         return operation
+    }
+
+    /// A document with parameters put in.
+    private func substituted(
+        _ document: UnsafeRawBufferPointer, _ params: Params
+    ) throws(EngineError) -> [UInt8] {
+        let json = try Options.json(document, path: "document")
+        var bytes: [UInt8] = []
+        do {
+            try params.substitute(json).serialize(into: &bytes)
+        } catch {
+            throw EngineError(error)
+        }
+        guard bytes.count <= limits.documentByteCountMax else {
+            throw EngineError(
+                .limit, "document",
+                "at most \(limits.documentByteCountMax) bytes, got \(bytes.count)")
+        }
+        return bytes
     }
 
     private func prepare(
@@ -179,7 +208,12 @@ extension DataHandler {
                     WriteOperation(kind: .remove, collection: view, id: [UInt8](bytes)))
             }
         }
-        operations[0].idempotencyKey = options.bytes("KEY")
+        if let key = try options.idempotencyKey() {
+            // Within a transaction each id answers for itself, so each has a key of its own.
+            for index in operations.indices {
+                operations[index].idempotencyKey = index == 0 ? key : key + [0] + "\(index)".utf8
+            }
+        }
         return operations
     }
 
@@ -215,7 +249,7 @@ extension DataHandler {
         case "new": operation.returning = .new
         default: throw EngineError(.syntax, "RETURN", "is old or new")
         }
-        operation.idempotencyKey = options.bytes("KEY")
+        operation.idempotencyKey = try options.idempotencyKey()
     }
 
     func compile(
@@ -253,7 +287,27 @@ extension DataHandler {
         let deferral = session.makeDeferral()
         let removal = BulkRemoval(
             view: view, condition: .matches(compiled), limit: bound ?? Int.max,
-            key: options.bytes("KEY"))
+            key: try options.idempotencyKey())
+        guard let key = removal.key else {
+            search(execution, removal, session, deferral)
+            return .deferredRead
+        }
+        ask(
+            { $0.firstReply(key) ?? .done },
+            then: { [weak self] result in
+                guard case .done = result else {
+                    return session.fulfil(deferral) { $0.result(result) }
+                }
+                self?.search(execution, removal, session, deferral)
+            })
+        return .deferredRead
+    }
+
+    /// Finds what is to be removed, then removes it.
+    private func search(
+        _ execution: FindExecution, _ removal: BulkRemoval, _ session: Session,
+        _ deferral: DeferralID
+    ) {
         addSlice(session) { [weak self] deadline in
             guard let self else { return false }
             do throws(EngineError) {
@@ -266,7 +320,20 @@ extension DataHandler {
             }
             return false
         }
-        return .deferredRead
+    }
+
+    /// Asks the committer between two groups.
+    private func ask(
+        _ question: @escaping @Sendable (Committer) throws -> WriteResult,
+        then resume: @escaping (WriteResult) -> Void
+    ) {
+        let ticket = nextTicket
+        nextTicket += 1
+        pending[ticket] = PendingWrite(target: .resume(resume))
+        collected.append(
+            WriteRequest(
+                .administrative(question),
+                ticket: WriteTicket(loop: loopIndex, session: 0, deferral: ticket)))
     }
 
     /// Removes the next thousand of those that still match.
@@ -276,7 +343,15 @@ extension DataHandler {
         let batch = removal.takeBatch()
         guard !batch.isEmpty else {
             let count = removal.removed
-            session.fulfil(deferral) { $0.integer(count) }
+            guard let key = removal.key else {
+                return session.fulfil(deferral) { $0.integer(count) }
+            }
+            ask(
+                { try $0.once(key) { .removed(count) } },
+                then: { result in
+                    session.fulfil(deferral) { $0.result(result) }
+                })
+            endOfBatch()
             return
         }
         let ticket = nextTicket

@@ -87,6 +87,9 @@ struct Options {
 
     func has(_ name: String) -> Bool { places[name] != nil }
 
+    /// Whether `PARAMS` or `BLOB` are there, even if empty.
+    var hasParams: Bool { has("PARAMS") || repeated.contains { $0.name == "BLOB" } }
+
     /// Whether two options that exclude each other are both there.
     func refuse(_ a: String, with b: String) throws(EngineError) {
         if has(a), has(b) { throw EngineError(.syntax, a, "cannot stand beside \(b)") }
@@ -199,8 +202,12 @@ struct Options {
         return try Self.json(frame.bytes(place), path: name)
     }
 
-    /// An option's raw value.
-    func bytes(_ name: String) -> [UInt8]? { places[name].map { frame.array($0) } }
+    /// The value of `KEY`: any bytes, or a parameter's value.
+    func idempotencyKey() throws(EngineError) -> [UInt8]? {
+        guard let place = places["KEY"] else { return nil }
+        guard frame.bytes(place).first == UInt8(ascii: "$") else { return frame.array(place) }
+        return try text("KEY").map { [UInt8]($0.utf8) }
+    }
 
     /// The fields and bytes behind each `VEC`.
     func vectors() throws(EngineError) -> [(field: String, bytes: [UInt8])] {

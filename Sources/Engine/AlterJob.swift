@@ -272,7 +272,8 @@ extension Committer {
     /// Takes a change on: once this returns, it is carried out even if the server is restarted.
     ///
     /// - Returns: the number of its job.
-    /// - Throws: `BUSY` while another change of the collection is under way.
+    /// - Throws: `BUSY` while another change of the collection is under way; what ``AlterJob/plan``
+    ///   throws.
     package func accept(_ job: AlterJob, _ engine: Engine) throws -> UInt64 {
         guard let view = shared.catalog.collections[job.name] else {
             throw EngineError(.notFound, job.name, "no such collection")
@@ -282,6 +283,7 @@ extension Committer {
                 .busy, job.name, "job \(other) is changing this collection",
                 hint: "wait until JOBS says that it is done")
         }
+        _ = try job.plan(for: view, limits: shared.options.limits)
         try notePending(view, job.change)
         let id = shared.jobs.add(kind: "ALTER", collection: job.name)
         engine.run(Job(id: id) { try job.run($0) })

@@ -6,6 +6,23 @@ package import Schema
 
 /// Changes of the catalogue: made between two groups, in one transaction of the meta table each.
 extension Committer {
+    /// Carries out a change that may carry a `KEY`: the same key within ten minutes answers the
+    /// first reply and changes nothing.
+    package func once(_ key: [UInt8]?, _ body: () throws -> WriteResult) throws -> WriteResult {
+        guard let key else { return try body() }
+        let now = Clock.wallMilliseconds()
+        if let first = replies.reply(key, now: now) { return first }
+        let result = try body()
+        replies.note(key, result)
+        replies.keepPending(now: now)
+        return result
+    }
+
+    /// The first reply under a key; nil if there was none.
+    package func firstReply(_ key: [UInt8]) -> WriteResult? {
+        replies.reply(key, now: Clock.wallMilliseconds())
+    }
+
     package func create(_ name: String, schema: Schema) throws -> WriteResult {
         let catalog = shared.catalog
         if catalog.collections[name] != nil || catalog.aliases[name] != nil {
@@ -29,7 +46,10 @@ extension Committer {
     package func drop(_ name: String) throws -> WriteResult {
         let catalog = shared.catalog
         guard let view = catalog.collections[name] else {
-            throw EngineError(.notFound, name, "no such collection")
+            let isAlias = catalog.aliases[name] != nil
+            throw EngineError(
+                .notFound, name, isAlias ? "is an alias" : "no such collection",
+                hint: isAlias ? "DROP takes the collection's own name" : "")
         }
         try writer.begin()
         try writer.deleteMeta(MetaKey.collectionPrefix + name)

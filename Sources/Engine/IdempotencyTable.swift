@@ -16,24 +16,31 @@ struct IdempotencyTable {
     private var order: [[UInt8]] = []
     private var orderHead = 0
     private var pending: [(key: [UInt8], result: WriteResult)] = []
+    /// Where each key stands in `pending`: a group may hold thousands.
+    private var pendingPlaces: [[UInt8]: Int] = [:]
 
     /// The first reply under this key, from an earlier group or this one.
     func reply(_ key: [UInt8], now: Int64) -> WriteResult? {
         if let earlier = kept[key], earlier.expiresAt > now { return earlier.result }
-        return pending.last { $0.key == key }?.result
+        return pendingPlaces[key].map { pending[$0].result }
     }
 
     /// Remembers a reply, once the group is committed.
-    mutating func note(_ key: [UInt8], _ result: WriteResult) { pending.append((key, result)) }
+    mutating func note(_ key: [UInt8], _ result: WriteResult) {
+        pendingPlaces[key] = pending.count
+        pending.append((key, result))
+    }
 
     /// The group failed: its replies are not kept.
-    mutating func dropPending() { pending = [] }
+    mutating func dropPending() { dropPending(to: 0) }
 
     /// Replies noted in the current group.
     var pendingCount: Int { pending.count }
 
     /// A transaction failed: what was noted since `pendingCount` was `count` is not kept.
-    mutating func dropPending(to count: Int) { pending.removeLast(pending.count - count) }
+    mutating func dropPending(to count: Int) {
+        while pending.count > count { pendingPlaces[pending.removeLast().key] = nil }
+    }
 
     mutating func keepPending(now: Int64) {
         guard !pending.isEmpty || orderHead < order.count else { return }
@@ -42,6 +49,7 @@ struct IdempotencyTable {
             kept[key] = Kept(result: result, expiresAt: now + Self.lifetimeMilliseconds)
         }
         pending = []
+        pendingPlaces = [:]
         while orderHead < order.count {
             let key = order[orderHead]
             let isOld = kept[key].map { $0.expiresAt <= now } ?? true

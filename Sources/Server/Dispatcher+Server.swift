@@ -253,12 +253,16 @@ extension Dispatcher {
 
     // MARK: - MEMORY
 
-    func memory(_ frame: RequestFrame, _ reply: inout ReplyWriter) {
+    func memory(_ frame: RequestFrame, _ session: Session, _ reply: inout ReplyWriter) {
         if frame.equals(1, "USAGE"), frame.count >= 3 {
             let key = frame.array(2)
             let slash = key.firstIndex(of: 0x2F)
             let name = String(decoding: key[..<(slash ?? key.endIndex)], as: UTF8.self)
             let own = state.hooks.canonicalCollection(name) ?? name
+            guard session.rights.allows(collection: own, write: false) else {
+                note("key", name, session)
+                return reply.error("NOPERM No permissions to access the collection")
+            }
             let id = slash.map { Array(key[($0 + 1)...]) }
             if let usage = state.hooks.memoryUsage(own, id) {
                 reply.integer(usage)
@@ -267,7 +271,9 @@ extension Dispatcher {
             }
         } else if frame.equals(1, "STATS"), frame.count == 2 {
             let resident = ProcessUsage.residentByteCount
-            let ledger = state.hooks.memoryStats()
+            // The ledger names collections.
+            let mayKnowAll = session.rights.allowsAllCollections
+            let ledger = mayKnowAll ? state.hooks.memoryStats() : []
             reply.map(ledger.count + 2)
             reply.bulk("total.resident")
             reply.integer(resident)

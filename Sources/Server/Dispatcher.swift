@@ -191,7 +191,7 @@ final class Dispatcher {
         case .info: return info(frame, session)
         case .acl: accessList(frame, session, &reply)
         case .slowlog: slowlog(frame, &reply)
-        case .memory: memory(frame, &reply)
+        case .memory: memory(frame, session, &reply)
         case .latency: return latency(frame, session, &reply)
         case .dbsize: reply.integer(state.hooks.documentCount())
         case .time:
