@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
-            name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"], swiftSettings: leaf),
+            name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
+            swiftSettings: leaf),
         // The engine.
         .target(
             name: "Partition",
@@ -61,7 +62,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Partition", "Documents", "Schema", "Query", "DocumentStore", "Primitives",
+                "Partition", "CKernels", "Documents", "Schema", "Query", "DocumentStore",
+                "Primitives",
             ],
             swiftSettings: leaf),
         // The protocol and the server.

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "ckernels_pages.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,4 +35,10 @@ void *ck_pages_grow(void *block, size_t size, size_t next, size_t used) {
 void ck_pages_free(void *block, size_t size) {
     if (size >= mapped_from) munmap(block, size);
     else free(block);
+}
+
+void ck_release_free_memory(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }

@@ -11,11 +11,25 @@ extension Committer {
         if isIdle, trimmer.count > 0, tail?.isEmpty ?? true { trimWhenIdle() }
         maintenanceRound &+= 1
         // Applying frees most rows; what it leaves can wait a little.
-        if isIdle || maintenanceRound % 64 == 0 { reclaimRows() }
+        if isIdle || maintenanceRound % 64 == 0 {
+            reclaimRows()
+            keepLedger()
+        }
         if case .interval(let milliseconds) = options.durability, tail?.isEmpty == false {
             let due = lastSyncNanoseconds + UInt64(milliseconds) * 1_000_000
             if Clock.monotonicNanoseconds() >= due { syncTail() }
         }
+    }
+
+    /// Publishes how much the committer's own tables take.
+    func keepLedger() {
+        var uniqueBytes = 0
+        for tables in uniques.values {
+            for table in tables.values { uniqueBytes += table.byteCount }
+        }
+        shared.uniqueByteCount.store(uniqueBytes, ordering: .relaxed)
+        shared.bookByteCount.store(
+            trimmer.count * 24 + expiries.byteCount, ordering: .relaxed)
     }
 
     // MARK: - Expiry

@@ -130,7 +130,7 @@ package final class Committer: @unchecked Sendable {
             }
             group.append(request)
             groupByteCount += request.byteCount
-            if group.count >= 4096 || groupByteCount >= 4 << 20 {
+            if group.count >= 2048 || groupByteCount >= 2 << 20 {
                 commit(group)
                 group = []
                 groupByteCount = 0

@@ -89,6 +89,8 @@ extension Engine {
         }
         if let tail { rows.append(("log_tail", tail.byteCount)) }
         rows.append(("commit_queue", queueDepth.byteCount))
+        rows.append(("unique_keys", shared.uniqueByteCount.load(ordering: .relaxed)))
+        rows.append(("superseded_and_expiring", shared.bookByteCount.load(ordering: .relaxed)))
         return rows
     }
 

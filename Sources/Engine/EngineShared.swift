@@ -40,6 +40,9 @@ package final class EngineShared: Sendable {
     private let completionSink = Mutex<CompletionSink?>(nil)
     package let hashSeed: UInt64
     private let partitionCountBox: Atomic<Int>
+    /// Bytes of the committer's tables: unique keys; superseded entries and expiries.
+    let uniqueByteCount = Atomic<Int>(0)
+    let bookByteCount = Atomic<Int>(0)
 
     init(options: EngineOptions, catalog: Catalog, hashSeed: UInt64) {
         self.options = options

@@ -1,3 +1,4 @@
+import CKernels
 import Primitives
 import Synchronization
 
@@ -227,6 +228,8 @@ final class JobRunner: @unchecked Sendable {
     private let shared: EngineShared
     private var engine: Engine?
     private var thread: pthread_t?
+    private var lastVersion: UInt64 = 0
+    private var trimmedVersion: UInt64 = 0
 
     init(shared: EngineShared) { self.shared = shared }
 
@@ -260,7 +263,10 @@ final class JobRunner: @unchecked Sendable {
             } else {
                 usleep(10_000)
                 ticks += 1
-                if ticks % 50 == 0 { updateMemoryFlag() }
+                if ticks % 50 == 0 {
+                    updateMemoryFlag()
+                    giveMemoryBack()
+                }
             }
         }
     }
@@ -281,6 +287,17 @@ final class JobRunner: @unchecked Sendable {
             jobs.end(job.id, error.code == .cancelled ? .cancelled : .failed, text: error.line)
         } catch {
             jobs.end(job.id, .failed, text: "\(error)")
+        }
+    }
+
+    /// After a burst of writes the allocator keeps what the requests took: once it is over, the
+    /// free pages go back to the system.
+    private func giveMemoryBack() {
+        let version = shared.pins.published.load(ordering: .relaxed)
+        defer { lastVersion = version }
+        if version > trimmedVersion &+ 10_000, version == lastVersion {
+            trimmedVersion = version
+            ck_release_free_memory()
         }
     }
 

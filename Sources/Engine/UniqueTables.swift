@@ -29,6 +29,11 @@ struct UniqueTable {
 
     var count: Int { holders.count }
 
-    /// Allocated bytes: a dictionary of two words an entry at a load of at most 3/4.
-    var byteCount: Int { holders.capacity * 4 / 3 * 17 }
+    /// Allocated bytes: a dictionary has a power of two of buckets, at most 3/4 of them full, two
+    /// words and a bit each.
+    var byteCount: Int {
+        var buckets = 1
+        while buckets * 3 / 4 < holders.capacity { buckets *= 2 }
+        return buckets * 16 + buckets / 8
+    }
 }

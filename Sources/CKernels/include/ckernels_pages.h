@@ -11,3 +11,6 @@ void *ck_pages_allocate(size_t size);
 void *ck_pages_grow(void *block, size_t size, size_t next, size_t used);
 /// Gives a block of `size` bytes back.
 void ck_pages_free(void *block, size_t size);
+
+// Gives the allocator's free pages back to the system; nothing where the C library cannot.
+void ck_release_free_memory(void);
