@@ -34,8 +34,9 @@ enum Workers {
 }
 
 /// A value that threads hand over under a lock.
+///
+/// SAFETY: every access goes through `with`, which holds the lock: that is the proof of `Sendable`.
 final class Shared<Value>: @unchecked Sendable {
-    // Every access goes through `with`, which holds the lock: that is the proof of `Sendable`.
     private var value: Value
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
 

@@ -77,8 +77,8 @@ enum CommandReference {
         var page = """
             # Commands
 
-            Written by `aisle help --markdown` from the command table: do not edit. Replies are shown
-            as `redis-cli` prints them, on one line; `…` stands for more.
+            Written by `aisle help --markdown` from the command table: do not edit. Replies are
+            shown as `redis-cli` prints them, on one line; `…` stands for more.
 
             The collection (`c`) comes first, then what the command works on, then options in any
             order. `f` is a JSON filter in MongoDB's query syntax; `{}` matches all.

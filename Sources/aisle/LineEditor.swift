@@ -13,7 +13,8 @@ final class LineEditor {
     private var line: [Character] = []
     private var cursor = 0
 
-    /// An editor; `complete` gives what a line may become, `hint` what is said where that is nothing.
+    /// An editor; `complete` gives what a line may become, `hint` what is said where that is
+    /// nothing.
     init(
         prompt: String,
         history: [String],

@@ -135,7 +135,9 @@ static void on_usr2(int signal) {
 static void parse_fault(const char *text, struct fault *fault) {
     fault->at = 0;
     fault->count = 1;
-    if (text) sscanf(text, "%7[a-z]:%ld:%d:%ld", fault->kind, &fault->at, &fault->code, &fault->count);
+    if (text) {
+        sscanf(text, "%7[a-z]:%ld:%d:%ld", fault->kind, &fault->at, &fault->code, &fault->count);
+    }
 }
 
 static void initialise(void) {
@@ -201,7 +203,8 @@ static void track(int fd, const char *path, int flags) {
     is_dsync[fd] = (flags & (O_DSYNC | O_SYNC)) != 0;
     int unused = -1;
     for (int i = 0; i < FILE_MAX; i++) {
-        if (files[i].fd >= 0 && files[i].device == status.st_dev && files[i].inode == status.st_ino) {
+        if (files[i].fd >= 0 && files[i].device == status.st_dev
+            && files[i].inode == status.st_ino) {
             file_of[fd] = (int16_t)(i + 1);
             return;
         }
@@ -299,10 +302,13 @@ static void take_back(struct file *file) {
     int lose_size = (int)(next_random() % 100) < lose_percent;
     for (size_t i = 0; i < file->capacity; i++) {
         if (!file->used[i] || (int)(next_random() % 100) >= lose_percent) continue;
-        real_pwrite(file->fd, file->undos[i].bytes, SECTOR, (off_t)(file->undos[i].sector * SECTOR));
+        off_t at = (off_t)(file->undos[i].sector * SECTOR);
+        real_pwrite(file->fd, file->undos[i].bytes, SECTOR, at);
     }
     if (fstat(file->fd, &status) != 0) return;
-    if (status.st_size > file->synced_size && lose_size) real_ftruncate(file->fd, file->synced_size);
+    if (status.st_size > file->synced_size && lose_size) {
+        real_ftruncate(file->fd, file->synced_size);
+    }
 }
 
 __attribute__((noreturn)) static void cut_power(void) {
@@ -380,7 +386,8 @@ static ssize_t write_at(int fd, struct file *file, const void *bytes, size_t siz
     if (verdict == CUT) cut_power();
     if (result > 0 && is_dsync[fd]) {
         // Only these sectors are on the disk now; others of the file may be in the cache.
-        for (uint64_t s = (uint64_t)offset / SECTOR; s <= ((uint64_t)offset + fits - 1) / SECTOR; s++) {
+        uint64_t last = ((uint64_t)offset + fits - 1) / SECTOR;
+        for (uint64_t s = (uint64_t)offset / SECTOR; s <= last; s++) {
             size_t at = place(file, s);
             if (!file->used[at]) continue;
             // The table has no deletion: what is remembered becomes what is there.
@@ -394,7 +401,8 @@ static ssize_t write_at(int fd, struct file *file, const void *bytes, size_t siz
     return result;
 }
 
-static ssize_t writev_at(int fd, struct file *file, const struct iovec *parts, int count, off_t offset) {
+static ssize_t writev_at(int fd, struct file *file, const struct iovec *parts, int count,
+                         off_t offset) {
     size_t total = 0, filled = 0;
     for (int i = 0; i < count; i++) total += parts[i].iov_len;
     char *bytes = malloc(total ? total : 1);
@@ -610,7 +618,9 @@ int posix_fallocate(int fd, off_t offset, off_t size) {
     return code;
 }
 
-int posix_fallocate64(int fd, off_t offset, off_t size) { return posix_fallocate(fd, offset, size); }
+int posix_fallocate64(int fd, off_t offset, off_t size) {
+    return posix_fallocate(fd, offset, size);
+}
 
 int fallocate(int fd, int mode, off_t offset, off_t size) {
     start();

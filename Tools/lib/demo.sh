@@ -82,8 +82,9 @@ demo_questions() {
         | sed -E 's/^\{"id": ?"([^"]*)".*/\1/')
     lines=4 ask "One product by its id" FETCH products "$first" FIELDS name,brand,price
     ask "How many products are there?" COUNT products '{}'
+    local headphones='{"$regex":"^Electronics > Headphones"}'
     lines=20 ask "Well rated headphones under 100, dearest first" FIND products \
-        '{"category":{"$regex":"^Electronics > Headphones"},"rating":{"$gte":4},"price":{"$lt":100}}' \
+        "{\"category\":$headphones,\"rating\":{\"\$gte\":4},\"price\":{\"\$lt\":100}}" \
         SORT price:-1 LIMIT 3 FIELDS name,price,rating
     ask "Which makers have most products between 50 and 100?" FIND products \
         '{"price":{"$gte":50,"$lt":100}}' LIMIT 1 FIELDS name FACET brand:5
