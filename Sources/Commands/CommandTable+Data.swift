@@ -193,7 +193,7 @@ extension CommandTable {
                     .init("BATCH n", "documents per chunk; 1000 by default"),
                     .init("AT version", "as of an earlier version"),
                 ],
-                example: ("EXPORT notes BATCH 1", #"1) chunk 2) {"title":"Chai"}… 3) cursor 4) …"#)
+                example: ("EXPORT notes BATCH 1", #"1) chunk 2) {"title":"…"}… 3) cursor 4) …"#)
             ),
         ]
     }
@@ -261,7 +261,7 @@ extension CommandTable {
                 "Continues what EXPORT began.",
                 syntax: "MORE cursor [n]",
                 complexity: "O(batch)",
-                example: ("MORE 1-a2f0", #"1) chunk 2) {"title":"Mate"}…"#)
+                example: ("MORE 1-a2f0", #"1) chunk 2) {"title":"…"}…"#)
             ),
         ]
     }

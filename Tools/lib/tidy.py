@@ -33,7 +33,8 @@ BANNED = [
     (r"SystemRandomNumberGenerator|\.random\(in: [^,)]*\)", lambda m: m in DETERMINISTIC,
      "take a seeded generator as an argument"),
     # Alone among the traps it says its text in release builds too, which is wanted when memory ends.
-    (r"\bfatalError\((?!\"out of memory)", lambda m: True, "use precondition with its condition"),
+    (r"\bfatalError\((?!\"out of memory)", lambda m: True,
+     "use precondition with its condition"),
     (r"-Ounchecked", lambda m: True, "it drops the checks and lets the optimiser assume them"),
 ]
 # Written in two parts so that this file does not find itself.
