@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Importer
 
 struct LoadCommand: ParsableCommand {
@@ -80,11 +81,24 @@ struct LoadCommand: ParsableCommand {
         do {
             summary = try Loader(options).run()
         } catch {
-            let hint = options.statePath == nil ? "" : "; once that is mended, go on with --resume"
-            throw Failure(status: .unreachable, text: "aisle load: \(error)\(hint)")
+            throw Failure(
+                status: .unreachable,
+                text: "aisle load: \(error)\(Self.hint(error, options))"
+            )
         }
         report(summary, options)
         if summary.rejectedCount > 0 { throw ExitCode(Failure.Status.partial.rawValue) }
+    }
+
+    /// What to do next, if that is plain.
+    private static func hint(_ error: any Error, _ options: LoadOptions) -> String {
+        if case LoadError.refused(let reply) = error, reply.hasPrefix("NOTFOUND "),
+            options.schemaPath == nil
+        {
+            return "; --schema FILE makes it here"
+        }
+        guard let path = options.statePath, access(path, F_OK) == 0 else { return "" }
+        return "; once that is mended, go on with --resume"
     }
 
     private func report(_ summary: LoadSummary, _ options: LoadOptions) {

@@ -76,6 +76,19 @@ struct ServeCommand: ParsableCommand {
         }
     }
 
+    /// Why the server does not start, for a person at a terminal.
+    private static func text(_ error: ServerError) -> String {
+        switch error {
+        case .cannotListen(let address, let reason):
+            if reason.contains("unixDomainSocketPathTooLong") {
+                return "cannot listen on \(address): a socket's path has at most 107 bytes"
+            }
+            return "cannot listen on \(address): \(reason)"
+        case .tls(let reason): return "TLS: \(reason)"
+        case .accounts(let line): return "the saved accounts are malformed at line \(line)"
+        }
+    }
+
     private func open(_ configuration: ServerConfiguration) throws -> EngineService {
         let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
         var options = EngineOptions(
@@ -114,7 +127,7 @@ struct ServeCommand: ParsableCommand {
                 factory: { service.makeHandler(loopIndex: $0, loop: $1) })
         } catch {
             service.engine.close()
-            throw Failure(status: .unreachable, text: "serve: \(error)")
+            throw Failure(status: .unreachable, text: "serve: \(Self.text(error))")
         }
         let watcher = SignalWatcher(server)
         let ended = DispatchSemaphore(value: 0)
@@ -130,7 +143,7 @@ struct ServeCommand: ParsableCommand {
                 FileHandle.standardOutput.write(Data(line.utf8))
                 await server.waitUntilStopped()
             } catch {
-                problem.withLock { $0 = "\(error)" }
+                problem.withLock { $0 = Self.text(error) }
             }
             ended.signal()
         }

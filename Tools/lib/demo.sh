@@ -16,6 +16,9 @@ demo_start() {
         return
     fi
     mkdir -p "$demo_data"
+    if [ ${#demo_socket} -gt 107 ]; then
+        fail "the path of this checkout is too long for a Unix socket: $demo_socket"
+    fi
     say "starting the server on 127.0.0.1:$demo_port and $demo_socket"
     : >"$demo_data/server.out"
     nohup "$aisle" serve --data "$demo_data/store" --port "$demo_port" --unix "$demo_socket" \
