@@ -31,6 +31,10 @@ extension Committer {
         _ operation: WriteOperation, into stage: inout StagedGroup, key: LogKey, now: Int64
     ) throws(EngineError) -> Decision {
         let view = try currentView(of: operation)
+        var operation = operation
+        if view.schemaGeneration != operation.collection.schemaGeneration {
+            operation = try adapted(operation, to: view, now: now)
+        }
         let state = documentState(view, operation, stage)
         switch operation.kind {
         case .echo(let bytes):
@@ -117,12 +121,48 @@ extension Committer {
             throw EngineError(
                 .notFound, operation.collection.name, "the collection has been dropped")
         }
-        guard view.schemaGeneration == operation.collection.schemaGeneration else {
+        return view
+    }
+
+    /// The operation as it would have been prepared under the schema that came while it waited.
+    ///
+    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector whose field
+    ///   changed.
+    private func adapted(
+        _ operation: WriteOperation, to view: CollectionView, now: Int64
+    ) throws(EngineError) -> WriteOperation {
+        let old = operation.collection.schema
+        var adapted = operation
+        adapted.collection = view
+        var vectors = operation.patchVectors
+        if case .put(let prepared) = operation.kind { vectors = prepared.vectors }
+        let areKept = vectors.allSatisfy {
+            view.schema.field(numbered: $0.field)?.type == old.field(numbered: $0.field)?.type
+        }
+        guard areKept else {
             throw EngineError(
-                .busy, operation.collection.name, "the schema changed while the write waited",
+                .busy, view.name, "the schema changed while the write waited",
                 hint: "send it again")
         }
-        return view
+        do {
+            if case .matches(let filter) = operation.condition {
+                adapted.condition = .matches(try filter.rebound(to: view.schema))
+            }
+        } catch {
+            throw EngineError(error)
+        }
+        if case .put(let prepared) = operation.kind {
+            do {
+                var again = try preparer.prepare(
+                    prepared.bytes, schema: view.schema, parser: parser, nowMilliseconds: now,
+                    heldVectors: vectors.map(\.field))
+                again.vectors = vectors
+                adapted.kind = .put(again)
+            } catch {
+                throw EngineError(error)
+            }
+        }
+        return adapted
     }
 
     func documentState(

@@ -9,6 +9,8 @@ package import Schema
 package struct CompiledFilter: Sendable {
     /// The conditions as a tree for planners. See ``CompiledNode``.
     package let root: CompiledNode
+    private let source: Filter
+    private let nowMilliseconds: Int64
 
     /// Binds `filter` to a schema.
     ///
@@ -22,6 +24,15 @@ package struct CompiledFilter: Sendable {
     ) throws(QueryError) {
         let compiler = FilterCompiler(schema: schema, nowMilliseconds: nowMilliseconds)
         root = try compiler.node(filter, prefix: "")
+        source = filter
+        self.nowMilliseconds = nowMilliseconds
+    }
+
+    /// The same filter bound to another schema, with the same `now`.
+    ///
+    /// - Throws: as ``init(_:schema:nowMilliseconds:)``.
+    package func rebound(to schema: Schema) throws(QueryError) -> CompiledFilter {
+        try CompiledFilter(source, schema: schema, nowMilliseconds: nowMilliseconds)
     }
 
     /// Whether the document matches. Complexity: O(members passed × operators).

@@ -210,7 +210,9 @@ def test_alter_adds_an_index_online(server, db3, name):
                 count = mine.call("COUNT", name, '{"a":{"$lt":100}}')
                 if count != 100:
                     problems.append(count)
-                mine.call("PUT", name, str(number), json.dumps({"a": number}))
+                reply = mine.reply("PUT", name, str(number), json.dumps({"a": number}))
+                if isinstance(reply, RespError):
+                    problems.append(reply.text)
                 number += 1
 
     thread = threading.Thread(target=traffic)
@@ -223,6 +225,39 @@ def test_alter_adds_an_index_online(server, db3, name):
     assert "building" not in flat(db3.call("DESCRIBE", name))
     count = db3.call("COUNT", name, "{}")
     assert find(db3, name, "{}", "SORT", "a:-1", "LIMIT", 1).ids == [str(count - 1)]
+
+
+def test_writes_that_wait_while_the_schema_changes_obey_the_new_one(server, db3, name):
+    """No write is refused because an ALTER came between; what the new schema refuses is."""
+    create(db3, name, a={"type": "int", "index": True})
+    stop = threading.Event()
+    replies = []
+
+    def writer(number):
+        with server.connect(3) as mine:
+            while not stop.is_set():
+                replies.extend(mine.pipeline(
+                    [("PUT", name, f"w{number}", '{"a":1,"b":"x"}', "IF", '{"a":{"$gte":0}}')]
+                    + [("PUT", name, f"w{number}", '{"a":1,"b":"x"}'),
+                       ("PATCH", name, f"w{number}", '{"$inc":{"a":1}}')] * 10))
+
+    threads = [threading.Thread(target=writer, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for n in range(8):
+        wait_for_job(db3, job_of(db3.call("ALTER", name, json.dumps(
+            {"add": {f"f{n}": {"type": "int", "default": n, "index": True}},
+             "set": {"a": {"sort": n % 2 == 0}}}))))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    errors = {reply.text for reply in replies if isinstance(reply, RespError)}
+    assert all(text.startswith("CONFLICT") for text in errors), errors
+    assert len(replies) > 100
+    db3.call("PUT", name, "w0", '{"a":5}')
+    assert json.loads(db3.call("FETCH", name, "w0")) == {"a": 5, **{f"f{n}": n for n in range(8)}}
+    for n in range(8):
+        assert db3.call("COUNT", name, json.dumps({f"f{n}": n})) == 3
 
 
 def test_alter_checks_stored_documents_first(db, name):
