@@ -86,6 +86,8 @@ struct FacetAccumulator {
     private var keys: [Int64: Int] = [:]
     private var others: [FacetValue: Int] = [:]
     private var ranges: [Int]
+    /// Ranges that the current document was counted in.
+    private var rangesSeen: Set<Int> = []
     private var matches = FieldPath.Matches()
 
     init(_ request: FacetRequest, _ view: CollectionView) {
@@ -130,6 +132,7 @@ struct FacetAccumulator {
         guard isForced || !usesColumn, let path else { return }
         path.lookup(in: root, into: &matches)
         var seen: Set<FacetValue> = []
+        rangesSeen.removeAll(keepingCapacity: true)
         for value in matches.values {
             if value.kind == .array {
                 for child in value.children { note(child.value, &seen) }
@@ -140,7 +143,10 @@ struct FacetAccumulator {
     }
 
     private mutating func note(_ value: TapeValue, _ seen: inout Set<FacetValue>) {
-        guard let found = FacetValue(value, declared), seen.insert(found).inserted else { return }
+        // Null is no value of a column, so it is none here.
+        guard value.kind != .null, let found = FacetValue(value, declared),
+            seen.insert(found).inserted
+        else { return }
         guard !request.edges.isEmpty else {
             others[found, default: 0] += 1
             return
@@ -149,7 +155,7 @@ struct FacetAccumulator {
             guard let key = ColumnKey.key(value.json, declared) else { return }
             for index in ranges.indices
             where key >= request.edgeKeys[index] && key < request.edgeKeys[index + 1] {
-                ranges[index] += 1
+                countRange(index)
             }
             return
         }
@@ -158,8 +164,13 @@ struct FacetAccumulator {
         where ValueOrder.compare(value, request.edges[index]) >= 0
             && ValueOrder.compare(value, request.edges[index + 1]) < 0
         {
-            ranges[index] += 1
+            countRange(index)
         }
+    }
+
+    /// Counts the document in a range, once whatever number of its values lie there.
+    private mutating func countRange(_ index: Int) {
+        if rangesSeen.insert(index).inserted { ranges[index] += 1 }
     }
 
     private var counted: [(value: FacetValue, count: Int)] {

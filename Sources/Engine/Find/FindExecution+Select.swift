@@ -85,7 +85,7 @@ struct PageStart {
         var matching = 0
         var live = 0
         for (index, partition) in partitions.enumerated() {
-            matching += execution.matches[index].count
+            matching += execution.counts[index]
             live += partition.documentCount
         }
         guard matching > request.skip, live > 0 else { return beginning }

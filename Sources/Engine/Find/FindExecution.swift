@@ -38,6 +38,8 @@ package final class FindExecution {
     package internal(set) var outcome: FindOutcome
     /// Matching rows, by partition.
     var matches: [Bitmap] = []
+    /// How many there are, by partition.
+    var counts: [Int] = []
     /// Whether a partition's matches are all rows that the version sees.
     var matchesAll: [Bool] = []
     /// Whether a partition's bitmap is exact; otherwise it is a superset to be verified.
@@ -155,7 +157,8 @@ package final class FindExecution {
             phase = .filter(partition: index + 1)
             return
         }
-        let rows = matches.reduce(0) { $0 + $1.count }
+        counts = matches.map(\.count)
+        let rows = counts.reduce(0, +)
         outcome.plan.estimate = rows
         noteStage("filter", evaluator.description(of: request.filter), rows: rows)
         if let first = isExact.firstIndex(of: false) {
@@ -210,7 +213,8 @@ package final class FindExecution {
         if following < isExact.count {
             phase = .verify(partition: following, from: 0)
         } else {
-            let total = matches.reduce(0) { $0 + $1.count }
+            counts = matches.map(\.count)
+            let total = counts.reduce(0, +)
             noteStage("verify", "scan of documents", rows: total)
             filterIsDone(total)
         }

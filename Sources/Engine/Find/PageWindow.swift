@@ -49,12 +49,19 @@ enum PageWindow {
             return
         }
         // The common case: ids are looked up once per row, not once per comparison.
-        let isDescending = if case .id(let descending)? = levels.first { descending } else { false }
+        let isDescending = if case .id(let descending)? = levels.last { descending } else { false }
         var keyed = rows.map { row in
             KeyedRow(row: row, id: partitions[Int(row.partition)].id(row.slot))
         }
         keyed.sort {
             if $0.row.key != $1.row.key { return $0.row.key < $1.row.key }
+            if $0.row.key == .min || $0.row.key == .max {
+                // A missing value has the key of the end at which it stands, which a value may have
+                // too.
+                return CollectionPartition.compare(
+                    $0.row.slot, in: partitions[Int($0.row.partition)], $1.row.slot,
+                    in: partitions[Int($1.row.partition)], by: levels) < 0
+            }
             let order = compareBytes($0.id, $1.id)
             return isDescending ? order > 0 : order < 0
         }

@@ -68,7 +68,9 @@ struct StatsAccumulator {
         for group in groupMatches.values {
             let scalars = group.kind == .array ? group.children.map(\.value) : [group]
             for scalar in scalars {
-                guard let name = FacetValue(scalar, groupDeclared), seen.insert(name).inserted
+                // Null is no value of a column, so it is no group here.
+                guard scalar.kind != .null, let name = FacetValue(scalar, groupDeclared),
+                    seen.insert(name).inserted
                 else { continue }
                 for value in values { groups[name, default: NumericStats()].note(value) }
             }
