@@ -32,7 +32,7 @@ BANNED = [
     (r"\bDate\(\)", lambda m: m in DETERMINISTIC, "take the time as an argument"),
     (r"SystemRandomNumberGenerator|\.random\(in: [^,)]*\)", lambda m: m in DETERMINISTIC,
      "take a seeded generator as an argument"),
-    # Alone among the traps it says its text in release builds too, which is wanted when memory ends.
+    # Alone among the traps it says its text in release builds too: wanted when memory ends.
     (r"\bfatalError\((?!\"out of memory)", lambda m: True,
      "use precondition with its condition"),
     (r"-Ounchecked", lambda m: True, "it drops the checks and lets the optimiser assume them"),
