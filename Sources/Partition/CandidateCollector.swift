@@ -130,21 +130,28 @@ package struct CandidateCollector {
         after: [OrderValue]?, into slots: inout [Candidate]
     ) {
         let level = levels[depth]
-        var bound = depth == 0 ? self.start.map { KeyBound(key: $0, inclusive: true) } : nil
-        var missing = need
         if let after {
-            let key = boundKey(level, after[depth])
-            bound = KeyBound(key: key, inclusive: false)
-            let before = slots.count
-            gatherTies(
-                depth, key: key, settled: settled, match: match, visible: visible, after: after,
-                need: need, into: &slots)
-            missing -= slots.count - before
+            gatherBehind(
+                depth, key: boundKey(level, after[depth]), settled: settled, match: match,
+                visible: visible, after: after, need: need, into: &slots)
+            return
         }
+        let bound = depth == 0 ? self.start.map { KeyBound(key: $0, inclusive: true) } : nil
+        gatherFrom(
+            depth, bound: bound, settled: settled, match: match, visible: visible, need: need,
+            into: &slots)
+    }
+
+    /// Appends the rows whose keys come first from a bound on.
+    private func gatherFrom(
+        _ depth: Int, bound: KeyBound?, settled: Int64?, match: Bitmap?, visible: Bitmap,
+        need missing: Int, into slots: inout [Candidate]
+    ) {
+        let level = levels[depth]
         guard missing > 0 else { return }
         var extremes: [KeyedSlot] = []
         extend(level, match: match, visible: visible, need: missing, bound: bound, &extremes)
-        guard extremes.count > 4 * missing + 1024, level.isExact(in: partition),
+        guard extremes.count > 2 * missing + 128, level.isExact(in: partition),
             depth + 1 < levels.count
         else {
             let descending = level.isDescending
@@ -157,7 +164,95 @@ package struct CandidateCollector {
         refine(depth, extremes, settled: settled, need: missing, into: &slots)
     }
 
-    /// Too many rows share the last key: the next level chooses among them.
+    /// Rows behind a cursor: those that share its key and come later by what follows, then those of
+    /// later keys. One pass over the column finds both, as a rule.
+    private func gatherBehind(
+        _ depth: Int, key: Int64, settled: Int64?, match: Bitmap?, visible: Bitmap,
+        after: [OrderValue], need: Int, into slots: inout [Candidate]
+    ) {
+        let level = levels[depth]
+        let asked = need + 64
+        var extremes: [KeyedSlot] = []
+        extend(
+            level, match: match, visible: visible, need: asked,
+            bound: KeyBound(key: key, inclusive: true), &extremes)
+        // No key comes before the bound's, so that all rows which share it are among them.
+        var ties: [Slot] = []
+        var later: [KeyedSlot] = []
+        for extreme in extremes {
+            if extreme.key == key { ties.append(extreme.slot) } else { later.append(extreme) }
+        }
+        let before = slots.count
+        appendTies(
+            depth, ties, key: settled ?? (level.isDescending ? ~key : key), after: after,
+            need: need, into: &slots)
+        let missing = need - (slots.count - before)
+        guard missing > 0 else { return }
+        guard later.count < missing, extremes.count >= asked else {
+            for extreme in later {
+                let turned = level.isDescending ? ~extreme.key : extreme.key
+                slots.append(candidate(extreme.slot, settled ?? turned))
+            }
+            return
+        }
+        gatherFrom(
+            depth, bound: KeyBound(key: key, inclusive: false), settled: settled, match: match,
+            visible: visible, need: missing, into: &slots)
+    }
+
+    /// Of rows that tie at a level, appends those that come first by the later levels; with `after`
+    /// only those behind that place.
+    private func appendTies(
+        _ depth: Int, _ ties: [Slot], key: Int64, after: [OrderValue]?, need: Int,
+        into slots: inout [Candidate]
+    ) {
+        let later = Array(levels[depth...])
+        let values = after.map { Array($0[depth...]) }
+        let isExact = levels[depth].isExact(in: partition) && depth + 1 < levels.count
+        guard isExact, ties.count > 128 else {
+            for slot in ties {
+                if let values, partition.compare(slot, to: values, by: later) <= 0 { continue }
+                slots.append(candidate(slot, key))
+            }
+            return
+        }
+        if case .id(false) = levels[depth + 1] {
+            appendByID(ties, key: key, after: values?[1], need: need, into: &slots)
+            return
+        }
+        let bitmap = pool.borrow(capacity: partition.slotBound)
+        defer { pool.giveBack(bitmap) }
+        bitmap.clearAll()
+        for slot in ties { bitmap.set(slot) }
+        gather(
+            depth + 1, key: key, match: bitmap, visible: bitmap, need: need, after: after,
+            into: &slots)
+    }
+
+    /// Of rows that only their ids tell apart, appends at least the `need` first ones.
+    private func appendByID(
+        _ ties: [Slot], key: Int64, after: OrderValue?, need: Int, into slots: inout [Candidate]
+    ) {
+        let place = after.map { boundKey(.id(descending: false), $0) }
+        var rows: [Candidate] = []
+        rows.reserveCapacity(ties.count)
+        for slot in ties {
+            let idKey = partition.idOrder.key(slot)
+            if let after, let place {
+                if idKey < place { continue }
+                if idKey == place,
+                    partition.compare(slot, to: [after], by: [.id(descending: false)]) <= 0
+                {
+                    continue
+                }
+            }
+            rows.append(candidate(slot, idKey))
+        }
+        CandidateSelection.keepFirst(&rows, count: need)
+        for row in rows { slots.append(candidate(row.slot, key)) }
+    }
+
+    /// Too many rows share the last key: the later levels choose among them.
     private func refine(
         _ depth: Int, _ extremes: [KeyedSlot], settled: Int64?, need: Int,
         into slots: inout [Candidate]
@@ -167,54 +262,19 @@ package struct CandidateCollector {
             let last = descending
                 ? extremes.lazy.map(\.key).min() : extremes.lazy.map(\.key).max()
         else { return }
-        let ties = pool.borrow(capacity: partition.slotBound)
-        defer { pool.giveBack(ties) }
-        ties.clearAll()
+        var ties: [Slot] = []
         let before = slots.count
         for extreme in extremes {
             if extreme.key == last {
-                ties.set(extreme.slot)
+                ties.append(extreme.slot)
             } else {
                 let turned = descending ? ~extreme.key : extreme.key
                 slots.append(candidate(extreme.slot, settled ?? turned))
             }
         }
-        gather(
-            depth + 1, key: settled ?? (descending ? ~last : last), match: ties, visible: ties,
-            need: need - (slots.count - before), after: nil, into: &slots)
-    }
-
-    /// Rows whose key is the cursor's: those behind it by this level's whole value or later levels.
-    private func gatherTies(
-        _ depth: Int, key: Int64, settled: Int64?, match: Bitmap?, visible: Bitmap,
-        after: [OrderValue], need: Int, into slots: inout [Candidate]
-    ) {
-        let ties = pool.borrow(capacity: partition.slotBound)
-        defer { pool.giveBack(ties) }
-        ties.clearAll()
-        var tied: [KeyedSlot] = []
-        let level = levels[depth]
-        // The extremes of one key from an inclusive bound on: only rows of that key can come before
-        // all others, so asking for one row gives at least all of them.
-        extend(
-            level, match: match, visible: visible, need: 1,
-            bound: KeyBound(key: key, inclusive: true), &tied)
-        let later = Array(levels[depth...])
-        let values = Array(after[depth...])
-        let isExact = level.isExact(in: partition) && depth + 1 < levels.count
-        let turned = settled ?? (level.isDescending ? ~key : key)
-        for row in tied where row.key == key {
-            if isExact {
-                ties.set(row.slot)
-            } else if partition.compare(row.slot, to: values, by: later) > 0 {
-                slots.append(candidate(row.slot, turned))
-            }
-        }
-        if isExact {
-            gather(
-                depth + 1, key: turned, match: ties, visible: ties, need: need, after: after,
-                into: &slots)
-        }
+        appendTies(
+            depth, ties, key: settled ?? (descending ? ~last : last), after: nil,
+            need: need - (slots.count - before), into: &slots)
     }
 
     private func boundKey(_ level: OrderLevel, _ value: OrderValue) -> Int64 {

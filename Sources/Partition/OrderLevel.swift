@@ -103,7 +103,9 @@ extension CollectionPartition {
         if !descending, key == Int64.min { return nil }
         let scratch = pool.borrow(capacity: slotBound)
         defer { pool.giveBack(scratch) }
-        if !descending,
+        // Without dead rows, and with nothing filtered out, the counts tell without a look.
+        let isWhole = rows.deadCount == 0 && column.presentCount == rows.liveCount
+        if !descending, !isWhole,
             column.countRange(Int64.min, Int64.max, match: match, scratch: scratch) < match.count
         {
             return nil

@@ -17,9 +17,9 @@ enum PageWindow {
         var last = candidates.count
         if candidates.count > 64 {
             candidates.withUnsafeMutableBufferPointer { rows in
-                partition(rows, rank: start)
+                CandidateSelection.partition(rows, rank: start)
                 let low = rows[start].key
-                partition(
+                CandidateSelection.partition(
                     UnsafeMutableBufferPointer(rebasing: rows[start...]), rank: end - 1 - start)
                 let high = rows[end - 1].key
                 // Everything that could tie with the window's edges joins it.
@@ -87,37 +87,5 @@ enum PageWindow {
             kept += 1
         }
         return kept
-    }
-
-    /// Quickselect: afterwards `rows[rank]` holds the row of that rank, smaller ones before it.
-    private static func partition(_ rows: UnsafeMutableBufferPointer<Candidate>, rank: Int) {
-        var low = 0
-        var high = rows.count - 1
-        while low < high {
-            let middle = low + (high - low) / 2
-            let pivot = median(rows[low].key, rows[middle].key, rows[high].key)
-            var left = low
-            var right = high
-            while left <= right {
-                while rows[left].key < pivot { left += 1 }
-                while rows[right].key > pivot { right -= 1 }
-                if left <= right {
-                    rows.swapAt(left, right)
-                    left += 1
-                    right -= 1
-                }
-            }
-            if rank <= right {
-                high = right
-            } else if rank >= left {
-                low = left
-            } else {
-                return
-            }
-        }
-    }
-
-    private static func median(_ a: Int64, _ b: Int64, _ c: Int64) -> Int64 {
-        max(min(a, b), min(max(a, b), c))
     }
 }
