@@ -64,8 +64,13 @@ package struct AlterJob: Sendable {
             }
         }
         try swap(plan, view.id, checkedUpTo, context)
-        try fill(plan, context)
-        try finish(plan, view, context)
+        do {
+            try fill(plan.columnsToBuild, plan.schema, view.id, context)
+            try finish(plan, view, context)
+        } catch {
+            try? revert(plan, view, context)
+            throw error
+        }
         return "done"
     }
 
@@ -143,9 +148,13 @@ package struct AlterJob: Sendable {
     /// Rows that are read in one slice.
     private static let slice = 128
 
-    private func fill(_ plan: SchemaChange.Result, _ context: JobContext) throws {
-        guard !plan.columnsToBuild.isEmpty,
-            let view = context.engine.shared.catalog.collections[name]
+    /// Fills the columns of `fields` from the documents of all rows.
+    private func fill(
+        _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext,
+        isReverting: Bool = false
+    ) throws {
+        guard !fields.isEmpty, let view = context.engine.shared.catalog.collections[name],
+            view.id == id
         else { return }
         let version = context.read.pins.acquire()
         defer { context.read.pins.release(version) }
@@ -168,21 +177,22 @@ package struct AlterJob: Sendable {
                         else { return nil }
                         return preparer.extract(
                             from: root, minified: context.read.parser.minified,
-                            schema: plan.schema)
+                            schema: schema)
                     }
                     if let document { prepared.append((row.slot, row.key, document)) }
                 }
                 context.read.endTransaction()
                 partition.lock.lockForWriting()
                 for row in prepared where partition.key(row.slot) == row.key {
-                    for field in plan.columnsToBuild {
+                    for field in fields {
                         partition.fill(row.slot, from: row.document, only: field)
                     }
                 }
                 partition.lock.unlock()
                 seen += rows.count
                 context.progress(min(seen, total), of: total)
-                try context.checkpoint()
+                if !isReverting { try context.checkpoint() }
+                if context.isStopping { throw EngineError(.cancelled, name, "the server stops") }
             }
         }
     }
@@ -196,18 +206,6 @@ package struct AlterJob: Sendable {
                 throw EngineError(.notFound, name, "the collection has been dropped")
             }
             if let offender = committer.firstDuplicate(view, fields: plan.uniqueToBuild) {
-                let reverted = view.changed(schema: old.schema, unenforced: [])
-                for partition in view.partitions {
-                    partition.lock.lockForWriting()
-                    for number in plan.columnsToBuild { partition.dropColumn(number) }
-                    for number in plan.columnsToBuild + plan.columnsToDrop {
-                        guard let field = old.schema.field(numbered: number), field.hasEntries
-                        else { continue }
-                        partition.addColumn(field, isReady: false)
-                    }
-                    partition.lock.unlock()
-                }
-                try committer.replace(reverted, pending: nil)
                 throw offender
             }
             for partition in view.partitions {
@@ -217,6 +215,47 @@ package struct AlterJob: Sendable {
             }
             let ready = view.changed(schema: plan.schema, unenforced: [])
             try committer.replace(ready, pending: nil)
+            committer.rebuildUniques(ready)
+        }
+    }
+
+    // MARK: - Going back
+
+    /// Brings the old schema back after a swap. Columns that the change replaced or dropped have
+    /// missed writes, so they are filled anew before queries use them.
+    private func revert(
+        _ plan: SchemaChange.Result, _ old: CollectionView, _ context: JobContext
+    ) throws {
+        // A server that stops comes back with what is on disk, and goes on from there.
+        if context.isStopping { return }
+        let lost = (plan.columnsToBuild + plan.columnsToDrop).filter {
+            old.schema.field(numbered: $0)?.hasEntries ?? false
+        }
+        try context.onCommitter { committer in
+            guard let view = committer.shared.catalog.byID[old.id] else { return }
+            for partition in view.partitions {
+                partition.lock.lockForWriting()
+                defer { partition.lock.unlock() }
+                for number in plan.columnsToBuild { partition.dropColumn(number) }
+                for number in lost {
+                    guard let field = old.schema.field(numbered: number) else { continue }
+                    partition.addColumn(field, isReady: false)
+                }
+            }
+            let reverted = view.changed(schema: old.schema, unenforced: Set(lost))
+            try committer.replace(reverted, pending: nil)
+            committer.rebuildUniques(reverted)
+        }
+        try fill(lost, old.schema, old.id, context, isReverting: true)
+        try context.onCommitter { committer in
+            guard let view = committer.shared.catalog.byID[old.id] else { return }
+            for partition in view.partitions {
+                partition.lock.lockForWriting()
+                for number in lost { partition.markReady(number) }
+                partition.lock.unlock()
+            }
+            let ready = view.changed(unenforced: [])
+            committer.swapView(ready)
             committer.rebuildUniques(ready)
         }
     }
