@@ -10,7 +10,8 @@
 
 #pragma clang attribute push(                                                                  \
     __attribute__((target(                                                                     \
-        "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vpopcntdq,bmi,bmi2,popcnt"))), \
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vpopcntdq," \
+        "bmi,bmi2,popcnt"))), \
     apply_to = function)
 
 static inline __m512i iota64(void) {

@@ -21,7 +21,8 @@ static inline uint32_t *ck_append_bits(uint32_t *out, uint64_t word, uint32_t ba
     return out;
 }
 
-/// Adds one value to a group. Splitting the sum keeps it exact: neither half overflows in 2^31 rows.
+/// Adds one value to a group. Splitting the sum keeps it exact: neither half overflows in 2^31
+/// rows.
 static inline void ck_group_add(ck_group *group, int64_t value) {
     group->count += 1;
     group->sum_low += (uint32_t)value;

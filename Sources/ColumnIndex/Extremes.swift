@@ -77,7 +77,8 @@ extension Sketch {
             while code >= first, code <= last {
                 let inCode = count(ofCode: code)
                 rows += inCode
-                // Of a bucket that the bound cuts, how much lies inside is a guess: take half of it.
+                // Of a bucket that the bound cuts, how much lies inside is a guess: take half of
+                // it.
                 let isEdge = code == window.edgeA || code == window.edgeB
                 taken += isEdge ? Double(inside(code, query)) / 2 : Double(inCode)
                 if query.descending { from = code } else { to = code }
@@ -163,8 +164,8 @@ extension Sketch {
         for i in 0..<count { out.append(KeyedSlot(key: keys[i], slot: list[i])) }
     }
 
-    /// As ``collect(_:_:into:)`` where few rows match: they are listed once and their codes counted,
-    /// so the window is exact however much the filter has to do with the order.
+    /// As ``collect(_:_:into:)`` where few rows match: they are listed once and their codes
+    /// counted, so the window is exact however much the filter has to do with the order.
     private func collectListed<K: SlotKeys>(
         _ query: ExtremesQuery,
         _ match: Bitmap,

@@ -52,7 +52,8 @@ extension KeywordColumn {
         scan(lo, hi, isLoWhole: isWhole, isHiWhole: isWhole, bitmap, isPrefix)
     }
 
-    /// The rows with a term in a range; nil is no bound. Bytes order as ``compare(_:_:descending:)``.
+    /// The rows with a term in a range; nil is no bound. Bytes order as
+    /// ``compare(_:_:descending:)``.
     ///
     /// - Complexity: O(terms), or O(rows) over a byte per row if sortable and of many terms.
     package func fillRange(
@@ -90,8 +91,9 @@ extension KeywordColumn {
         }
     }
 
-    /// One pass over the sketch for prefix keys in lo...hi. A row whose bucket is cut is tested, and so
-    /// is one whose bucket touches a bound that is not whole: where equal keys need not both match.
+    /// One pass over the sketch for prefix keys in lo...hi. A row whose bucket is cut is tested,
+    /// and so is one whose bucket touches a bound that is not whole: where equal keys need not both
+    /// match.
     private func scan(
         _ lo: Int64,
         _ hi: Int64,
@@ -178,8 +180,9 @@ extension KeywordColumn {
     }
 
     /// As ``NumericColumn/collectExtremes(match:visible:count:descending:bound:into:)``, on
-    /// ``sortKey(_:)``: among equal keys the caller decides by ``compare(_:_:descending:)``, which is
-    /// why all ties of the k-th key are there. A bound's key should be inclusive for the same reason.
+    /// ``sortKey(_:)``: among equal keys the caller decides by ``compare(_:_:descending:)``, which
+    /// is why all ties of the k-th key are there. A bound's key should be inclusive for the same
+    /// reason.
     ///
     /// The column must be sortable.
     package func collectExtremes(

@@ -12,7 +12,8 @@ internal import CKernels
 package final class KeywordColumn {
     /// Can rows be ordered by this column at the speed of a number?
     package let isSortable: Bool
-    // The caller holds the lock, so run-time exclusivity checks buy nothing: they took 40 % of a set.
+    // The caller holds the lock, so run-time exclusivity checks buy nothing: they took 40 % of a
+    // set.
     @exclusivity(unchecked) var codes = SlotBuffer(width: 1)
     @exclusivity(unchecked) var lists = SlotBuffer(width: 4)
     @exclusivity(unchecked) var arena = ListArena()
@@ -256,8 +257,8 @@ package final class KeywordColumn {
         return best
     }
 
-    /// Orders two present rows: below 0, 0 or above 0, by bytes; in a descending order each row counts
-    /// by its greatest term, but the sign is still that of the bytes.
+    /// Orders two present rows: below 0, 0 or above 0, by bytes; in a descending order each row
+    /// counts by its greatest term, but the sign is still that of the bytes.
     ///
     /// - Complexity: O(bytes).
     package func compare(_ a: UInt32, _ b: UInt32, descending: Bool = false) -> Int {

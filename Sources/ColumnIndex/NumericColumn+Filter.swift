@@ -191,8 +191,8 @@ extension NumericColumn {
         lo > hi ? 0 : sketch.estimate(lo, hi) + sketch.count(ofCode: 3)
     }
 
-    /// A key with about `rank` single-key rows before it in the order asked for; a good place to cut
-    /// a deep page: count the rows before it exactly, then collect from it.
+    /// A key with about `rank` single-key rows before it in the order asked for; a good place to
+    /// cut a deep page: count the rows before it exactly, then collect from it.
     ///
     /// Before a row's key means less (greater, if `descending`). Nil if there is no such cut.
     /// - Complexity: O(256).

@@ -223,7 +223,8 @@ extension NumericColumn {
         }
     }
 
-    /// The distinct keys of the rows in `match`, ascending; at most `limit`, which ones is not said.
+    /// The distinct keys of the rows in `match`, ascending; at most `limit`, which ones is not
+    /// said.
     ///
     /// - Complexity: O(rows): over one byte each where a bucket holds one key, else by hashing.
     package func distinct(_ match: Bitmap, limit: Int) -> [Int64] {

@@ -23,7 +23,8 @@ package final class NumericColumn {
 
     /// What the keys stand for.
     package let kind: Kind
-    // The caller holds the lock, so run-time exclusivity checks buy nothing: they took 40 % of a set.
+    // The caller holds the lock, so run-time exclusivity checks buy nothing: they took 40 % of a
+    // set.
     @exclusivity(unchecked) var sketch = Sketch()
     @exclusivity(unchecked) var values = SlotBuffer(width: 1)
     /// The key of a value cell of 0; 0 at 8 bytes.

@@ -48,7 +48,7 @@ struct PostingSet: BitwiseCopyable {
 
     private var list: UnsafeMutablePointer<UInt32> {
         guard let pointer = UnsafeMutablePointer<UInt32>(bitPattern: payload) else {
-            fatalError("a list has memory")
+            preconditionFailure("a list has memory")
         }
         return pointer
     }
@@ -56,7 +56,7 @@ struct PostingSet: BitwiseCopyable {
     /// The chunks: cell 0 is a header whose count is their number.
     private var chunks: UnsafeMutablePointer<Chunk> {
         guard let pointer = UnsafeMutablePointer<Chunk>(bitPattern: payload) else {
-            fatalError("chunks have memory")
+            preconditionFailure("chunks have memory")
         }
         return pointer
     }
@@ -75,14 +75,14 @@ struct PostingSet: BitwiseCopyable {
 
     private static func rows(_ chunk: Chunk) -> UnsafeMutablePointer<UInt16> {
         guard let pointer = UnsafeMutablePointer<UInt16>(bitPattern: chunk.pointer) else {
-            fatalError("a chunk has memory")
+            preconditionFailure("a chunk has memory")
         }
         return pointer
     }
 
     private static func words(_ chunk: Chunk) -> UnsafeMutablePointer<UInt64> {
         guard let pointer = UnsafeMutablePointer<UInt64>(bitPattern: chunk.pointer) else {
-            fatalError("a chunk has memory")
+            preconditionFailure("a chunk has memory")
         }
         return pointer
     }
@@ -378,7 +378,8 @@ struct PostingSet: BitwiseCopyable {
         }
     }
 
-    /// Overwrites a bitmap that has room for all rows. - Complexity: O(capacity / 64 + rows in lists).
+    /// Overwrites a bitmap that has room for all rows. - Complexity: O(capacity / 64 + rows in
+    /// lists).
     func fill(_ bitmap: Bitmap) {
         guard room == PostingSet.chunked else {
             bitmap.clearAll()

@@ -36,9 +36,9 @@ protocol SlotKeys {
 ///
 ///     code 0 absent · 1 null · 2 empty array · 3 several keys · 4… bucket 0, 1, … of single keys
 ///
-/// Bucket b holds the keys in `lower[b] ..< lower[b + 1]`; the bounds are quantiles of the live keys
-/// when they were last chosen. Each bucket knows its count and a range `minKey...maxKey` that holds
-/// its keys, so a bucket that lies inside a predicate needs no look at its rows at all.
+/// Bucket b holds the keys in `lower[b] ..< lower[b + 1]`; the bounds are quantiles of the live
+/// keys when they were last chosen. Each bucket knows its count and a range `minKey...maxKey` that
+/// holds its keys, so a bucket that lies inside a predicate needs no look at its rows at all.
 ///
 /// Invariants: 1. `lower[0] == Int64.min`, bounds rise strictly, unused ones are `Int64.max`.
 /// 2. code(row) == 4 + bucket(key(row)) for every row of one key. 3. counts are exact.

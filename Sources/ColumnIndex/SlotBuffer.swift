@@ -3,8 +3,9 @@ internal import Glibc
 
 /// A growable array of fixed-width cells, one per row (or term), aligned to 64 bytes.
 ///
-/// Cells come in whole blocks of 64, all zeroed before first use, so that kernels may read up to the
-/// end of the last block. Memory past `cellCount` is reserved but not touched: it is not counted.
+/// Cells come in whole blocks of 64, all zeroed before first use, so that kernels may read up to
+/// the end of the last block. Memory past `cellCount` is reserved but not touched: it is not
+/// counted.
 ///
 /// Invariant: `cellCount % 64 == 0`, `cellCount <= cellCapacity`.
 struct SlotBuffer: ~Copyable {

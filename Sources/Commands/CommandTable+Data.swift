@@ -70,7 +70,7 @@ extension CommandTable {
                 [.read],
                 .first,
                 group: "collections",
-                "Shows a collection's schema as JSON Schema, with the state and size of each index.",
+                "Shows a schema, also as JSON Schema, and the state and size of each index.",
                 syntax: "DESCRIBE c",
                 complexity: "O(fields)",
                 example: (

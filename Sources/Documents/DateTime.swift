@@ -46,7 +46,8 @@ package enum DateTime {
         return try result.get()
     }
 
-    /// Reads what a filter may say: all of ``parse(_:)-(String)``, and `now`, `now-7d`, `now+1h30m`.
+    /// Reads what a filter may say: all of ``parse(_:)-(String)``, and `now`, `now-7d`,
+    /// `now+1h30m`.
     /// - Throws: `malformed`, `outOfRange`.
     package static func parse(
         _ text: String,

@@ -1,9 +1,9 @@
 /// Exact arithmetic on JSON numbers by their texts, for `$inc` and `$mul`.
 ///
 /// Two integers that fit Int64 give an Int64 or `overflow`, never a wider number. All else is
-/// computed in decimal digits, exactly, up to 64 significant digits: no float drift. The result keeps
-/// as many digits after the point as the more precise operand (`1.10 + 2.20` is `3.30`) unless more
-/// are needed.
+/// computed in decimal digits, exactly, up to 64 significant digits: no float drift. The result
+/// keeps as many digits after the point as the more precise operand (`1.10 + 2.20` is `3.30`)
+/// unless more are needed.
 package enum DecimalArithmetic {
     /// Significant digits of an operand or result.
     package static let digitCountMax = 64

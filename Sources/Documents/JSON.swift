@@ -128,7 +128,8 @@ package struct JSONObject: Sendable, Equatable {
     /// The position of a member; keys are compared by their bytes.
     /// - Complexity: O(members).
     package func index(of key: String) -> Int? {
-        // Swift's equality is fast but by canonical equivalence, so equal ones are checked by bytes.
+        // Swift's equality is fast but by canonical equivalence, so equal ones are checked by
+        // bytes.
         members.firstIndex { $0.key == key && $0.key.utf8.elementsEqual(key.utf8) }
     }
 

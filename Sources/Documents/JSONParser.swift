@@ -14,7 +14,8 @@ package struct JSONError: Error, Equatable, Sendable {
         case badNumber
         case trailingContent
         case tooDeep(maximum: Int)
-        /// The dotted path of the object that holds the key twice (empty for the root), and the key.
+        /// The dotted path of the object that holds the key twice (empty for the root), and the
+        /// key.
         case duplicateKey(path: String, key: String)
         case tooLarge
         case outOfMemory

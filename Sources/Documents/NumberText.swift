@@ -126,7 +126,8 @@ package struct NumberText {
         out.append(contentsOf: String(exponent).utf8)
     }
 
-    /// Compares two numbers exactly by value: negative, 0 or positive as `a` is below, equal or above.
+    /// Compares two numbers exactly by value: negative, 0 or positive as `a` is below, equal or
+    /// above.
     /// - Complexity: O(digits).
     package static func compare(_ a: NumberText, _ b: NumberText) -> Int {
         if a.isZero || b.isZero {

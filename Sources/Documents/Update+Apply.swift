@@ -209,8 +209,8 @@ extension Update.Operation {
 }
 
 extension Update.Push {
-    /// Inserts, sorts (stably), then cuts. A negative position counts from the end, a negative slice
-    /// keeps the last ones.
+    /// Inserts, sorts (stably), then cuts. A negative position counts from the end, a negative
+    /// slice keeps the last ones.
     fileprivate func apply(to elements: inout [JSON]) {
         let end = elements.count
         var at = end

@@ -3,10 +3,10 @@ import Glibc
 /// The order of values across types, as MongoDB has it:
 /// absent and null < numbers < strings < objects < arrays < booleans.
 ///
-/// Numbers compare exactly by value whatever their text (`1`, `1.0` and `1e0` are equal; 64 bits are
-/// no bound), strings by UTF-8 bytes, objects member by member in their order (type, then key, then
-/// value), arrays element by element, a prefix before the longer one. All functions answer below 0,
-/// 0 or above 0.
+/// Numbers compare exactly by value whatever their text (`1`, `1.0` and `1e0` are equal; 64 bits
+/// are no bound), strings by UTF-8 bytes, objects member by member in their order (type, then key,
+/// then value), arrays element by element, a prefix before the longer one. All functions answer
+/// below 0, 0 or above 0.
 package enum ValueOrder {
     /// The rank of a type; equal ranks compare by value. Null and absent are 0.
     @inlinable

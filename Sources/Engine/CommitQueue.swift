@@ -8,8 +8,8 @@
 ///
 /// Loops append what one read brought in with one lock; the committer takes all of it at once, so
 /// that a group commit is as large as the load makes it.
+// SAFETY of `@unchecked Sendable`: every member is read and written under `mutex` only.
 final class CommitQueue: @unchecked Sendable {
-    // Sendable: every member below is read and written under `mutex` only.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private var waiting: [WriteRequest] = []

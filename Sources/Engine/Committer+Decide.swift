@@ -126,7 +126,8 @@ extension Committer {
 
     /// The operation as it would have been prepared under the schema that came while it waited.
     ///
-    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector whose field
+    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector whose
+    ///   field
     ///   changed.
     private func adapted(
         _ operation: WriteOperation, to view: CollectionView, now: Int64

@@ -95,8 +95,8 @@ extension Committer {
     /// Deletes superseded entries within the open write transaction, so that the log cannot outgrow
     /// its bound while everything is being rewritten.
     ///
-    /// Each deletion makes a page of its own dirty, and its branch pages. So entries are let pile up
-    /// by a little (a 32nd of the live bytes) and then leave a few hundred at a time: neighbours
+    /// Each deletion makes a page of its own dirty, and its branch pages. So entries are let pile
+    /// up by a little (a 32nd of the live bytes) and then leave a few hundred at a time: neighbours
     /// share pages, and most commits write nothing but what they append.
     func trimShare(appended: Int) throws(StoreError) -> TrimShare? {
         guard trimmer.count > 0 else { return nil }

@@ -15,7 +15,8 @@ import Schema
 /// in groups with one sync, applies them to the partitions and publishes their version.
 ///
 /// ```
-/// take queue ─ stage (conditions, unique keys, patches) ─ append + commit ─ apply ─ publish ─ answer
+/// take queue ─ stage (conditions, unique keys, patches) ─ append + commit ─ apply ─ publish ─
+/// answer
 /// ```
 /// Invariants:
 /// 1. Staging touches nothing shared: a failed commit leaves the engine as it was.
@@ -23,9 +24,9 @@ import Schema
 /// 3. `published` rises only when every partition has applied all entries up to it.
 ///
 /// Thread rule: everything here runs on the committer's thread, but for `submit` and `stop`.
+// SAFETY of `@unchecked Sendable`: shared with loops only for `queue` (which locks) and `shared`
+// (which is made of sendable parts); all other members belong to the committer's thread.
 package final class Committer: @unchecked Sendable {
-    // Sendable: shared with loops only for `queue` (which locks) and `shared` (which is made of
-    // sendable parts); all other members belong to the committer's thread.
     let queue: CommitQueue
     let shared: EngineShared
     let writer: LogWriter

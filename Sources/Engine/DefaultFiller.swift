@@ -8,8 +8,8 @@ import Schema
 /// ```
 /// log ── entry ──> DefaultFiller ──> filter, sort, projection, reply
 /// ```
-/// Stored bytes stay as they are. Not Sendable: one per thread, with a parser of its own, as whoever
-/// reads an entry is about to use the thread's.
+/// Stored bytes stay as they are. Not Sendable: one per thread, with a parser of its own, as
+/// whoever reads an entry is about to use the thread's.
 final class DefaultFiller {
     private let parser = JSONParser()
     private let preparer = DocumentPreparer()

@@ -221,8 +221,10 @@ private final class CommitterGate: Sendable {
 }
 
 /// The background thread: runs jobs one after another, at low priority.
+// SAFETY of `@unchecked Sendable`: see the first comment within.
 final class JobRunner: @unchecked Sendable {
-    // Sendable: `waiting` and `stopping` are behind locks; the rest is set before the thread starts.
+    // Sendable: `waiting` and `stopping` are behind locks; the rest is set before the thread
+    // starts.
     private let waiting = Mutex<[Job]>([])
     private let stopping = Atomic<Bool>(false)
     private let shared: EngineShared

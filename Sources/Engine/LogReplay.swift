@@ -111,8 +111,9 @@ struct LogReplay {
 }
 
 /// One thread's share of a replay: the partitions whose index is `worker` modulo `workerCount`.
+// SAFETY of `@unchecked Sendable`: handed to one thread, and looked at again only after that thread
+// was joined.
 private final class ReplayShare: @unchecked Sendable {
-    // Sendable: handed to one thread, and looked at again only after that thread was joined.
     let replay: LogReplay
     let worker: Int
     let workerCount: Int

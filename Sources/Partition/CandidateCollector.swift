@@ -32,8 +32,8 @@ package struct CandidateCollector {
         self.pool = pool
     }
 
-    /// Collects among `match` (nil: all of `visible`); with `key` only rows of the first level's key
-    /// on, that key included.
+    /// Collects among `match` (nil: all of `visible`); with `key` only rows of the first level's
+    /// key on, that key included.
     ///
     /// - Complexity: O(slots) bytes per level looked at, and O(collected).
     package mutating func collect(

@@ -10,8 +10,8 @@ package import Schema
 ///
 /// Thread rule: readers hold `lock` for reading; whoever applies holds it for writing. The
 /// committer, being the only writer, may read without it.
+// SAFETY of `@unchecked Sendable`: the thread rule above; `lock` guards every other member.
 package final class CollectionPartition: @unchecked Sendable {
-    // Sendable: the thread rule above; `lock` guards every other member.
     package let lock = PartitionLock()
     package let heads = Heads()
     let rows = RowTable()
@@ -212,8 +212,8 @@ package final class CollectionPartition: @unchecked Sendable {
 
     /// Makes the keys of rows in the order of ids comparable between partitions.
     ///
-    /// Each partition's keys leave out what its own ids have in common; where that differs, the keys
-    /// are made anew from what all have in common.
+    /// Each partition's keys leave out what its own ids have in common; where that differs, the
+    /// keys are made anew from what all have in common.
     package static func alignIDKeys(
         _ candidates: inout [Candidate], _ partitions: [CollectionPartition], descending: Bool
     ) {

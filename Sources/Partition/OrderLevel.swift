@@ -83,7 +83,8 @@ extension CollectionPartition {
         return !column.field.isMultiValued
     }
 
-    /// A key of the level that at most `rank` live rows come before; nil where the column cannot say.
+    /// A key of the level that at most `rank` live rows come before; nil where the column cannot
+    /// say.
     package func cut(_ level: OrderLevel, rank: Int) -> Int64? {
         guard case .column(let field, let descending) = level,
             case .numeric(let column)? = readyColumn(field)?.storage, columnIsPlain(field)

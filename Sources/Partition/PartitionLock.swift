@@ -10,8 +10,8 @@
 /// the committer applies under the writer side, for at most a small batch. A waiting writer goes
 /// before new readers, so that a stream of lookups cannot starve the commits. Not recursive: a
 /// thread that holds the reader side must not ask for it again.
+// SAFETY of `@unchecked Sendable`: the only state is the lock itself, which exists to be shared.
 package final class PartitionLock: @unchecked Sendable {
-    // Sendable: the only state is the lock itself, which exists to be shared.
     private let lock: UnsafeMutablePointer<pthread_rwlock_t>
 
     package init() {

@@ -2,8 +2,8 @@ import Glibc
 
 /// A set of rows: one bit each, in 64-bit words aligned to 64 bytes, a multiple of 8 words long.
 ///
-/// A bitmap is an endless row of bits that are zero past its capacity: `test` beyond it is false and
-/// `set` grows it. Whole-set operations on two bitmaps need not agree on capacity.
+/// A bitmap is an endless row of bits that are zero past its capacity: `test` beyond it is false
+/// and `set` grows it. Whole-set operations on two bitmaps need not agree on capacity.
 ///
 /// Invariants: `wordCapacity % 8 == 0`; every word below `wordCapacity` is initialised.
 /// Threads: one writer, or any number of readers.

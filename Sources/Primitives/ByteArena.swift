@@ -4,8 +4,8 @@ import Glibc
 ///
 ///     handle: | offset in bytes : 48 | length : 16 |
 ///
-/// Strings are rounded up to size classes: multiples of 8 bytes up to 128, then four per doubling. A
-/// freed place holds the offset of the next free one of its class in its first 8 bytes. The block
+/// Strings are rounded up to size classes: multiples of 8 bytes up to 128, then four per doubling.
+/// A freed place holds the offset of the next free one of its class in its first 8 bytes. The block
 /// grows by a quarter, so views are valid only until the next `add`.
 ///
 /// Threads: one writer, or any number of readers.

@@ -144,8 +144,8 @@ package indirect enum CompiledNode: Sendable {
 /// What is asked of the values at one path.
 ///
 /// Keys are those of columns (``OrderedKey``): ints, decimals at the field's scale, datetimes in
-/// milliseconds, bools 0 and 1, floats by their bits. Bytes are UTF-8, compared as such. An array is
-/// met when one of its elements is, or (for `other`) the whole.
+/// milliseconds, bools 0 and 1, floats by their bits. Bytes are UTF-8, compared as such. An array
+/// is met when one of its elements is, or (for `other`) the whole.
 package indirect enum CompiledPredicate: Sendable {
     case keyEqual(Int64)
     /// Inclusive; lower ≤ upper.

@@ -1,8 +1,8 @@
 /// The place where a page ended: what `AFTER` takes. Stateless and opaque to clients.
 ///
 /// ```
-/// base64url( version u8 · query hash u64 · key count u8 · keys · id length u16 · id · checksum u64 )
-/// key        tag u8 · (key: i64 | bytes, json: length u32 · bytes | nothing)
+/// base64url( version u8 · query hash u64 · key count u8 · keys · id length u16 · id · checksum u64
+/// ) key        tag u8 · (key: i64 | bytes, json: length u32 · bytes | nothing)
 /// ```
 /// Little-endian. The checksum is SipHash-2-4 of all before it under the server's secret, so that a
 /// cursor that was altered or made elsewhere is refused.

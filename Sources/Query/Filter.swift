@@ -104,8 +104,8 @@ package struct ValueTypes: OptionSet, Sendable {
 extension Filter {
     /// Reads a filter. Complexity: linear.
     ///
-    /// Throws ``QueryError``: `invalid` for unknown operators and malformed operands, `limit` beyond
-    /// the bounds on depth and on operators, `needsIndex` for operators of places and words.
+    /// Throws ``QueryError``: `invalid` for unknown operators and malformed operands, `limit`
+    /// beyond the bounds on depth and on operators, `needsIndex` for operators of places and words.
     package init(parsing json: JSON, limits: Limits = Limits()) throws(QueryError) {
         var parser = FilterParser(limits: limits)
         self = try parser.filter(json, path: "", depth: 0)

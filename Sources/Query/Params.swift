@@ -3,7 +3,8 @@ package import Documents
 /// The parameters of a command: `PARAMS {json}` and `BLOB name <bytes>`.
 ///
 /// With at least one of them given, a string value that is exactly `$name` is replaced; keys are
-/// not, and what was put in is not looked at again. `{"$literal": v}` stands for v as it is, always.
+/// not, and what was put in is not looked at again. `{"$literal": v}` stands for v as it is,
+/// always.
 package struct Params: Sendable {
     private let values: [String: Value]
     private let isActive: Bool

@@ -5,7 +5,8 @@ package import Schema
 ///
 /// Lookup follows MongoDB: arrays on the way are entered, each element that is an object; a step
 /// that is a number also names an element; an array at the end stands for its elements and itself.
-// SAFETY: `steps` and `names` are written in init only and freed in deinit, so threads may share it.
+// SAFETY: `steps` and `names` are written in init only and freed in deinit, so threads may share
+// it.
 package final class Predicate: @unchecked Sendable {
     /// Dotted path from the document's root; within `$elemMatch` from the element.
     package let path: String

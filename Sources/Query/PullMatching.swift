@@ -5,7 +5,8 @@ import Schema
 /// Answers `$pull`: whether an array's element meets a condition.
 ///
 /// A condition of operators is asked of the element itself; an object is a filter for elements that
-/// are objects; anything else is compared. One per thread: it keeps a parser and the last condition.
+/// are objects; anything else is compared. One per thread: it keeps a parser and the last
+/// condition.
 package final class PullMatching {
     private let parser = JSONParser()
     private var condition: JSON?

@@ -18,13 +18,13 @@ package enum RegexError: Error, Equatable, Sendable {
 
 /// A regular expression that answers "does it occur" in time linear in the text.
 ///
-/// Thompson's construction over UTF-8 bytes (K. Thompson, 1968; R. Cox, "Regular Expression Matching
-/// Can Be Simple And Fast", 2007), turned into a deterministic automaton when that stays small and
-/// simulated otherwise: see ``RegexProgram``. No backtracking, hence no back-references and no
-/// look-around. Supported: literals, `.`, classes with ranges and negation, `\d \w \s` and their
-/// negations (ASCII), `\b \B`, `^ $`, groups, `|`, `* + ? {m,n}` and their lazy forms (which match
-/// the same texts), options `i` (simple case folding), `m` (`^` and `$` at lines), `s` (`.` takes
-/// newlines). `$` without `m` is the very end only.
+/// Thompson's construction over UTF-8 bytes (K. Thompson, 1968; R. Cox, "Regular Expression
+/// Matching Can Be Simple And Fast", 2007), turned into a deterministic automaton when that stays
+/// small and simulated otherwise: see ``RegexProgram``. No backtracking, hence no back-references
+/// and no look-around. Supported: literals, `.`, classes with ranges and negation, `\d \w \s` and
+/// their negations (ASCII), `\b \B`, `^ $`, groups, `|`, `* + ? {m,n}` and their lazy forms (which
+/// match the same texts), options `i` (simple case folding), `m` (`^` and `$` at lines), `s` (`.`
+/// takes newlines). `$` without `m` is the very end only.
 package struct Regex: Sendable, Equatable {
     /// As given.
     package let pattern: String
@@ -59,8 +59,8 @@ package struct Regex: Sendable, Equatable {
         self.options = options
     }
 
-    /// Whether the expression matches somewhere in the text. Complexity: O(bytes × states), O(bytes)
-    /// where the automaton is deterministic. No allocation in that case.
+    /// Whether the expression matches somewhere in the text. Complexity: O(bytes × states),
+    /// O(bytes) where the automaton is deterministic. No allocation in that case.
     package func matches(_ text: UnsafeRawBufferPointer) -> Bool { program.matches(text) }
 
     /// The same for a string.

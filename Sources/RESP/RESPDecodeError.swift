@@ -23,12 +23,17 @@ package enum RESPDecodeError: Error, Equatable, Sendable {
             case .invalidMultibulkLength: "invalid multibulk length"
             case .invalidBulkLength: "invalid bulk length"
             case .expectedBulk(let found):
-                "expected '$', got '\(found >= 32 && found < 127 ? String(UnicodeScalar(found)) : " ")'"
+                "expected '$', got '\(Self.printable(found))'"
             case .unbalancedQuotes: "unbalanced quotes in request"
             case .inlineTooLong: "too big inline request"
             case .unauthenticatedMultibulkLength: "unauthenticated multibulk length"
             case .unauthenticatedBulkLength: "unauthenticated bulk length"
             }
         return "ERR Protocol error: \(reason)"
+    }
+
+    /// A byte as it may stand in a message: a blank for what cannot be printed.
+    private static func printable(_ byte: UInt8) -> String {
+        byte >= 32 && byte < 127 ? String(UnicodeScalar(byte)) : " "
     }
 }

@@ -13,8 +13,8 @@ package enum UnknownFields: String, Sendable {
 
 /// A collection's declared fields and rules: an immutable value, shared by all threads.
 ///
-/// Read from JSON by ``init(parsing:limits:)``, changed by ``SchemaChange``. Every declared field has
-/// a stable number; numbers of dropped fields are never given again.
+/// Read from JSON by ``init(parsing:limits:)``, changed by ``SchemaChange``. Every declared field
+/// has a stable number; numbers of dropped fields are never given again.
 package struct Schema: Sendable {
     /// Top-level definitions in their order.
     package let definitions: [FieldDefinition]
@@ -151,7 +151,8 @@ package struct Schema: Sendable {
         indexByNumber[number].map { fields[$0] }
     }
 
-    /// Whether `name` may be declared: `[A-Za-z_][A-Za-z0-9_-]{0,63}`. Also the rule of collections.
+    /// Whether `name` may be declared: `[A-Za-z_][A-Za-z0-9_-]{0,63}`. Also the rule of
+    /// collections.
     package static func isValidName(_ name: String) -> Bool {
         let bytes = name.utf8
         guard let first = bytes.first, bytes.count <= 64 else { return false }

@@ -5,7 +5,8 @@ extension Schema {
     /// Reads a schema as users write it (see the commands' reference).
     ///
     /// Complexity: linear in the text. Throws ``SchemaError`` for the first thing that is wrong:
-    /// unknown attributes, attributes that do not go together, values out of range, too many fields.
+    /// unknown attributes, attributes that do not go together, values out of range, too many
+    /// fields.
     package init(parsing json: JSON, limits: Limits = Limits()) throws(SchemaError) {
         try self.init(json: json, numbers: [:], nextFieldNumber: 0, limits: limits)
     }

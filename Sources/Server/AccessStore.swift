@@ -199,7 +199,8 @@ package final class AccessStore: Sendable {
                 throw .rule(
                     "\(marker)…",
                     reason:
-                        "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+                        "The password hash must be exactly 64 characters and contain only "
+                        + "lowercase hexadecimal characters"
                 )
             }
             user.passwords.removeAll { $0 == rest }

@@ -506,7 +506,9 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
         let elapsed = LoopContext.now() &- startedAt
         loop.metrics.record(commandIndex, nanoseconds: elapsed, failed: false)
         // A write's time is mostly the wait for its group's sync, which says nothing about it.
-        if elapsed >= loop.settings.slowNanoseconds, !loop.gates[commandIndex].flags.contains(.write) {
+        if elapsed >= loop.settings.slowNanoseconds,
+            !loop.gates[commandIndex].flags.contains(.write)
+        {
             loop.state.noteSlow(commandIndex, session, nanoseconds: elapsed)
         }
     }

@@ -36,7 +36,8 @@ package struct ServerHooks: Sendable {
     package var settingChanged: @Sendable (_ name: String, _ value: String) -> String? = { _, _ in
         nil
     }
-    /// All connections are closed: make everything durable. `save` is `false` for `SHUTDOWN NOSAVE`.
+    /// All connections are closed: make everything durable. `save` is `false` for `SHUTDOWN
+    /// NOSAVE`.
     package var shutdown: @Sendable (_ save: Bool) -> Void = { _ in }
 
     /// Hooks of a server without an engine.

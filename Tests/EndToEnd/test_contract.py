@@ -448,7 +448,8 @@ def test_defaults_of_an_alter_live_through_a_restart(own_server):
 
 def test_transactions(db, c):
     assert db.call("MULTI") == "OK"
-    for words in (["PUT", c, "t", '{"n":1}'], ["PATCH", c, "t", '{"$inc":{"n":1}}', "RETURN", "new"],
+    for words in (["PUT", c, "t", '{"n":1}'],
+                  ["PATCH", c, "t", '{"$inc":{"n":1}}', "RETURN", "new"],
                   ["FETCH", c, "t", "FIELDS", "n"], ["MFETCH", c, "t", "nope", "META"],
                   ["REMOVE", c, "k00", "nope"], ["PING"], ["PING", "x"], ["ECHO", "y"]):
         assert db.call(*words) == "QUEUED"

@@ -91,7 +91,8 @@ def test_return_old_and_new(db, c):
 
 
 def test_options_come_in_any_order(db, c):
-    db.call("PUT", c, "1", '{"stock":1}', "TTL", "1h", "ABSENT", "RETURN", "new", "KEY", c + "k-order")
+    db.call("PUT", c, "1", '{"stock":1}', "TTL", "1h", "ABSENT", "RETURN", "new", "KEY",
+            c + "k-order")
     meta = as_map(db.call("FETCH", c, "1", "META", "FIELDS", "stock"))
     assert json.loads(meta["doc"]) == {"stock": 1}
 

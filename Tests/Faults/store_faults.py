@@ -94,7 +94,8 @@ class Suite:
             log = self.scratch / "counts"
             environment = {
                 "LD_PRELOAD": str(self.library), "FAULTDISK_DIR": str(directory),
-                "FAULTDISK_SEED": str(rng.randrange(1, 1 << 60)), "FAULTDISK_LOG": str(log), **fault,
+                "FAULTDISK_SEED": str(rng.randrange(1, 1 << 60)), "FAULTDISK_LOG": str(log),
+                **fault,
             }
             compacts = acknowledged > 0 and rng.random() < 0.15
             command = (["compact", str(directory)] if compacts

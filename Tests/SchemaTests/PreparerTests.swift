@@ -14,7 +14,8 @@ enum Fixture {
         "seen":{"type":"datetime","index":true},
         "size":{"type":"keyword","enum":["s","m","l"],"facet":true},
         "tags":{"type":"keyword","array":true,"index":true,"facet":true},
-        "address":{"type":"object","fields":{"state":{"type":"keyword","index":true,"required":true},
+        "address":{"type":"object","fields":{
+        "state":{"type":"keyword","index":true,"required":true},
         "zip":{"type":"keyword"}}},
         "items":{"type":"object","array":true,"fields":{"sku":{"type":"keyword","index":true},
         "qty":{"type":"int","index":true}}},

@@ -2,7 +2,8 @@
 // Scans over column codes and bit words.
 //
 // Contract of every kernel here:
-// - Rows come in whole blocks of 64: `blocks` blocks, so one bit word per block. Arrays of codes and
+// - Rows come in whole blocks of 64: `blocks` blocks, so one bit word per block. Arrays of codes
+//   and
 //   values are readable (and zeroed past the last row) up to the end of the last block.
 // - `bits` words are overwritten unless the kernel says otherwise. A `mask` may be NULL: all rows.
 // - Lists of rows are UInt32, ascending; the caller gives room for every row that can match plus
@@ -57,12 +58,14 @@ typedef struct {
     uint64_t (*words_and_popcount)(const uint64_t *a, const uint64_t *b, size_t count);
     /// Lists the set bits.
     size_t (*words_list)(const uint64_t *a, size_t count, uint32_t *list);
-    /// Adds count, sum, min and max of the masked values to `out`. Widths 4 (unsigned) and 8 (signed).
+    /// Adds count, sum, min and max of the masked values to `out`. Widths 4 (unsigned) and 8
+    /// (signed).
     void (*u32_stats)(const uint32_t *values, size_t blocks, const uint64_t *mask, ck_group *out);
     void (*i64_stats)(const int64_t *values, size_t blocks, const uint64_t *mask, ck_group *out);
 } ck_scan_kernels;
 
-/// Levels: 0 plain C, 1 AVX2, 2 AVX-512 (BW, VL, VBMI, VBMI2, VPOPCNTDQ). NULL: not on this processor.
+/// Levels: 0 plain C, 1 AVX2, 2 AVX-512 (BW, VL, VBMI, VBMI2, VPOPCNTDQ). NULL: not on this
+/// processor.
 const ck_scan_kernels *ck_scan_level(int level);
 /// The best level of this processor, chosen once at start.
 extern const ck_scan_kernels *const *const ck_scan_best;
@@ -98,8 +101,8 @@ size_t ck_allocated_size(const void *block);
 
 /// Drops the pairs whose key is not in lo...hi, in place; returns how many stay, in order.
 size_t ck_pairs_within(int64_t *keys, uint32_t *list, size_t count, int64_t lo, int64_t hi);
-/// The k-th smallest (1 <= k <= count) key; leaves the keys as they are unless `k` is large, when it
-/// may reorder them. Give it a copy.
+/// The k-th smallest (1 <= k <= count) key; leaves the keys as they are unless `k` is large, when
+/// it may reorder them. Give it a copy.
 int64_t ck_kth(int64_t *keys, size_t count, size_t k);
 /// codes_out[i] = codes[list[i]]; adds each to counts[code].
 void ck_list_codes(

@@ -41,7 +41,8 @@ extension FindExecution {
         give(window, levels, partitions)
     }
 
-    /// Makes the window's rows the hits, and the last one the place of the next page if there is one.
+    /// Makes the window's rows the hits, and the last one the place of the next page if there is
+    /// one.
     private func give(
         _ window: [Candidate], _ levels: [OrderLevel], _ partitions: [CollectionPartition]
     ) {

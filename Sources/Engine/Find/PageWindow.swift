@@ -5,8 +5,8 @@ import Primitives
 enum PageWindow {
     /// The rows of ranks [from, from + count) in the order of `levels`.
     ///
-    /// Candidates are first cut down by their keys alone, which costs O(candidates); only those that
-    /// can lie in the window are ordered in full. The partitions' reader locks are held.
+    /// Candidates are first cut down by their keys alone, which costs O(candidates); only those
+    /// that can lie in the window are ordered in full. The partitions' reader locks are held.
     static func rows(
         _ candidates: inout [Candidate], from start: Int, count: Int,
         _ partitions: [CollectionPartition], _ levels: [OrderLevel]
