@@ -40,7 +40,7 @@ def test_tools_speak_tls(own_server, certificates, tmp_path):
         done = run_aisle("cli", "--host", host, *place, "COUNT", "c", "{}")
         assert done.stdout.strip() == b"3000", done.stderr
     # An answer of many records.
-    done = run_aisle("cli", *place, "--raw", "EXPORT", "c", "BATCH", "1000")
+    done = run_aisle("cli", *place, "--raw", "EXPORT", "c", "BATCH", "3000")
     assert done.returncode == 0 and len(done.stdout) > 1_000_000
     done = run_aisle("bench", "fetch", "fetch-p16", "--records", "2000", "--seconds", "0.3", *place)
     assert done.returncode == 0, done.stdout + done.stderr
