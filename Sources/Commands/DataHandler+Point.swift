@@ -14,9 +14,9 @@ extension DataHandler {
     func fetch(_ request: RequestFrame, _ reply: inout ReplyWriter) throws(EngineError)
         -> Disposition
     {
-        let view = try view(request)
+        let named = try view(request)
         let id = try id(request, 2)
-        let version = context.pins.acquire()
+        let (version, view) = try context.pin(named)
         defer { context.pins.release(version) }
         if request.count == 3 {
             try context.withPoint(view, id: id, at: version) { point in
@@ -34,10 +34,10 @@ extension DataHandler {
     func fetchMany(_ request: RequestFrame, _ reply: inout ReplyWriter) throws(EngineError)
         -> Disposition
     {
-        let view = try view(request)
+        let named = try view(request)
         let (ids, options) = try idList(request, Self.manyRules)
         let shape = try PointShape(options)
-        let version = context.pins.acquire()
+        let (version, view) = try context.pin(named)
         defer { context.pins.release(version) }
         if let older = shape.version { try context.check(older) }
         let start = reply.byteCount

@@ -131,13 +131,22 @@ package final class Committer: @unchecked Sendable {
             }
             group.append(request)
             groupByteCount += request.byteCount
-            if group.count >= 2048 || groupByteCount >= 2 << 20 {
+            if group.count >= 2048 || groupByteCount >= groupByteCountMax {
                 commit(group)
                 group = []
                 groupByteCount = 0
             }
         }
         commit(group)
+    }
+
+    /// Bytes of one group. While much of a small log is being rewritten groups stay small beside it:
+    /// each group's deletions touch pages all over the log, and pages that one commit frees can only
+    /// be used by the next.
+    private var groupByteCountMax: Int {
+        let live = trimmer.liveByteCount
+        guard trimmer.supersededByteCount > live / 8 else { return 2 << 20 }
+        return max(64 << 10, min(2 << 20, live / 192))
     }
 
     private func runAdministrative(

@@ -47,6 +47,33 @@ package final class ReadContext {
             .notFound, name, "no such collection", hint: "COLLECTIONS lists them, CREATE makes one")
     }
 
+    /// Pins the newest version, and gives the collection's view that holds for it.
+    ///
+    /// `RESHARD` puts other partitions in the place of those that a caller looked up a moment ago,
+    /// and writes then go to the new ones alone. So the catalogue is read before and after the pin:
+    /// if it is the same, a later swap cannot matter to this version.
+    /// - Throws: `NOTFOUND` when the collection has been dropped, `BUSY` when its schema changed.
+    package func pin(_ view: CollectionView) throws(EngineError) -> (Version, CollectionView) {
+        while true {
+            let before = catalog
+            let version = pins.acquire()
+            guard before === catalog else {
+                pins.release(version)
+                continue
+            }
+            guard let current = before.byID[view.id] else {
+                pins.release(version)
+                throw EngineError(.notFound, view.name, "the collection has been dropped")
+            }
+            guard current.schemaGeneration == view.schemaGeneration else {
+                pins.release(version)
+                throw EngineError(
+                    .busy, view.name, "the schema has just changed", hint: "send it again")
+            }
+            return (version, current)
+        }
+    }
+
     // MARK: - Transactions
 
     /// Ends the log reader's transaction, if one is open: nothing borrowed may be used after it.

@@ -1,5 +1,5 @@
 /// Every bound of the server, with its default. Crossing one is a named error, never a crash.
-package struct Limits: Sendable {
+package struct Limits: Sendable, Equatable {
     /// Bytes of one RESP frame, all arguments together.
     package var frameByteCountMax = 64 << 20
     /// Arguments of one command.

@@ -1,3 +1,5 @@
+package import Primitives
+
 /// Every setting of `aisle serve`. ``Setting/all`` describes each: name, range, default, meaning.
 package struct ServerConfiguration: Sendable, Equatable {
     package var data = ""
@@ -36,6 +38,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var slowlogMicroseconds = 10_000
     package var slowlogEntriesMax = 128
     package var shutdownSeconds = 10
+    /// Bounds of requests, documents and replies.
+    package var limits = Limits()
     /// The file that `CONFIG REWRITE` writes; not a setting itself.
     package var file = ""
 

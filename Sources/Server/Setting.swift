@@ -1,3 +1,5 @@
+import Primitives
+
 /// One setting, described once: for flags, environment, file, `CONFIG` and the reference page.
 package struct Setting: Sendable {
     package let name: String
@@ -39,116 +41,157 @@ package struct Setting: Sendable {
     ]
 
     /// All settings, in the order of the reference page.
-    package static let all: [Setting] = [
-        .string("data", \.data, "The data directory; created when it does not exist."),
-        .number("port", \.port, 0...65_535, "TCP port; 0 for none."),
-        .list("bind", \.bind, "Addresses to listen on, separated by spaces or commas."),
-        .string("unix", \.unixSocket, "Path of a Unix socket to listen on."),
-        .permissions("unix-permissions", \.unixSocketPermissions),
-        .number("tls-port", \.tlsPort, 0...65_535, "TLS port; 0 makes the TCP port a TLS port."),
-        .string("tls-cert", \.tlsCertificate, "Certificate chain as PEM; turns TLS on."),
-        .string("tls-key", \.tlsKey, "Private key of the certificate as PEM."),
-        .number("shards", \.shards, 0...1_024, "Event loops; 0 for one per core."),
-        .number(
-            "partitions",
-            \.partitions,
-            0...1_024,
-            "Partitions of a new data directory; 0 for one per core."
-        ),
-        .number("metrics-port", \.metricsPort, 0...65_535, "HTTP port of /metrics; 0 for none."),
-        .string("metrics-bind", \.metricsBind, "Address of the HTTP port.", restart: true),
-        .duration(
-            "retention",
-            \.retentionMilliseconds,
-            "How long superseded versions are kept.",
-            restart: false
-        ),
+    package static let all: [Setting] =
+        [
+            .string("data", \.data, "The data directory; created when it does not exist."),
+            .number("port", \.port, 0...65_535, "TCP port; 0 for none."),
+            .list("bind", \.bind, "Addresses to listen on, separated by spaces or commas."),
+            .string("unix", \.unixSocket, "Path of a Unix socket to listen on."),
+            .permissions("unix-permissions", \.unixSocketPermissions),
+            .number(
+                "tls-port", \.tlsPort, 0...65_535, "TLS port; 0 makes the TCP port a TLS port."),
+            .string("tls-cert", \.tlsCertificate, "Certificate chain as PEM; turns TLS on."),
+            .string("tls-key", \.tlsKey, "Private key of the certificate as PEM."),
+            .number("shards", \.shards, 0...1_024, "Event loops; 0 for one per core."),
+            .number(
+                "partitions",
+                \.partitions,
+                0...1_024,
+                "Partitions of a new data directory; 0 for one per core."
+            ),
+            .number(
+                "metrics-port", \.metricsPort, 0...65_535, "HTTP port of /metrics; 0 for none."),
+            .string("metrics-bind", \.metricsBind, "Address of the HTTP port.", restart: true),
+            .duration(
+                "retention",
+                \.retentionMilliseconds,
+                "How long superseded versions are kept.",
+                restart: false
+            ),
+            .bytes(
+                "retention-bytes",
+                \.retentionBytes,
+                0...(1 << 50),
+                "Most bytes of superseded versions; 0 for 25 % of the live bytes."
+            ),
+            .flag("open", \.open, "Serve other machines although there is no password."),
+            .durability("durability", \.durability),
+            .bytes("max-memory", \.memoryMaxBytes, 0...(1 << 50), "Memory limit; 0 for none."),
+            .choice(
+                "log-level", \.logLevel, ["trace", "debug", "info", "notice", "warning", "error"]),
+            .string("password", \.requirePassword, "Password of the user 'default'.", secret: true),
+            .number(
+                "max-clients",
+                \.clientsMax,
+                1...1_000_000,
+                "Connections at a time.",
+                restart: false
+            ),
+            .number(
+                "client-timeout",
+                \.clientTimeoutSeconds,
+                0...31_536_000,
+                "Seconds after which an idle connection is closed; 0 for never.",
+                restart: false
+            ),
+            .bytes(
+                "query-buffer",
+                \.queryBufferBytes,
+                (1 << 16)...(1 << 32),
+                "Most bytes of one request."
+            ),
+            .number(
+                "max-arguments",
+                \.argumentCountMax,
+                16...(1 << 24),
+                "Arguments of one request.",
+                restart: false
+            ),
+            .bytes(
+                "output-buffer-hard",
+                \.outputBufferHardBytes,
+                (1 << 20)...(1 << 40),
+                "A client for which more bytes wait is closed."
+            ),
+            .bytes(
+                "output-buffer-soft",
+                \.outputBufferSoftBytes,
+                0...(1 << 40),
+                "A client for which more bytes wait for output-buffer-seconds is closed."
+            ),
+            .number(
+                "output-buffer-seconds",
+                \.outputBufferSoftSeconds,
+                1...86_400,
+                "See output-buffer-soft.",
+                restart: false
+            ),
+            .number(
+                "max-writes-in-flight",
+                \.inFlightWritesMax,
+                1...65_536,
+                "Unanswered writes of one connection.",
+                restart: false
+            ),
+            .number(
+                "tcp-backlog", \.tcpBacklog, 1...65_535, "Connections that wait to be accepted."),
+            .number(
+                "slowlog-microseconds",
+                \.slowlogMicroseconds,
+                -1...1_000_000_000,
+                "Requests that take longer are noted; -1 for none.",
+                restart: false
+            ),
+            .number(
+                "slowlog-entries",
+                \.slowlogEntriesMax,
+                0...100_000,
+                "Entries of the slow log.",
+                restart: false
+            ),
+            .number(
+                "shutdown-seconds",
+                \.shutdownSeconds,
+                0...3_600,
+                "How long a shutdown waits for clients to take their replies.",
+                restart: false
+            ),
+        ] + bounds
+
+    /// Bounds of single requests and of what they may hold; see `Limits`.
+    private static let bounds: [Setting] = [
         .bytes(
-            "retention-bytes",
-            \.retentionBytes,
-            0...(1 << 50),
-            "Most bytes of superseded versions; 0 for 25 % of the live bytes."
-        ),
-        .flag("open", \.open, "Serve other machines although there is no password."),
-        .durability("durability", \.durability),
-        .bytes("max-memory", \.memoryMaxBytes, 0...(1 << 50), "Memory limit; 0 for none."),
-        .choice("log-level", \.logLevel, ["trace", "debug", "info", "notice", "warning", "error"]),
-        .string("password", \.requirePassword, "Password of the user 'default'.", secret: true),
+            "max-document", \.limits.documentByteCountMax, 1_024...(1 << 28),
+            "Most bytes of one document."),
         .number(
-            "max-clients",
-            \.clientsMax,
-            1...1_000_000,
-            "Connections at a time.",
-            restart: false
-        ),
+            "max-document-depth", \.limits.documentDepthMax, 4...512,
+            "Nesting of arrays and objects in a document."),
+        .number("max-filter-depth", \.limits.filterDepthMax, 1...64, "Nesting of a filter."),
         .number(
-            "client-timeout",
-            \.clientTimeoutSeconds,
-            0...31_536_000,
-            "Seconds after which an idle connection is closed; 0 for never.",
-            restart: false
-        ),
+            "max-filter-nodes", \.limits.filterNodeCountMax, 16...1_000_000,
+            "Operators and operands of one filter."),
+        .number("max-id", \.limits.idByteCountMax, 16...65_000, "Most bytes of an id."),
+        .number("max-limit", \.limits.limitMax, 1...100_000, "Hits of one reply, at most."),
+        .number(
+            "default-limit", \.limits.limitDefault, 1...100_000,
+            "Hits of one reply where LIMIT is not given."),
+        .number(
+            "max-skip", \.limits.skipPlusLimitMax, 1...10_000_000, "SKIP + LIMIT, at most."),
+        .number("max-ids", \.limits.idCountMax, 1...1_000_000, "Ids of one MFETCH or REMOVE."),
+        .number(
+            "max-facet-values", \.limits.facetValueCountMax, 1...100_000,
+            "Values of one facet in a reply."),
         .bytes(
-            "query-buffer",
-            \.queryBufferBytes,
-            (1 << 16)...(1 << 32),
-            "Most bytes of one request."
-        ),
+            "max-reply", \.limits.replyByteCountMax, (1 << 16)...(1 << 31),
+            "Most bytes of one reply."),
         .number(
-            "max-arguments",
-            \.argumentCountMax,
-            16...(1 << 24),
-            "Arguments of one request.",
-            restart: false
-        ),
+            "max-transaction", \.limits.transactionCommandCountMax, 1...65_000,
+            "Commands between MULTI and EXEC."),
+        .number(
+            "max-cursors", \.limits.cursorCountMax, 1...10_000, "MORE cursors of one client."),
         .bytes(
-            "output-buffer-hard",
-            \.outputBufferHardBytes,
-            (1 << 20)...(1 << 40),
-            "A client for which more bytes wait is closed."
-        ),
-        .bytes(
-            "output-buffer-soft",
-            \.outputBufferSoftBytes,
-            0...(1 << 40),
-            "A client for which more bytes wait for output-buffer-seconds is closed."
-        ),
-        .number(
-            "output-buffer-seconds",
-            \.outputBufferSoftSeconds,
-            1...86_400,
-            "See output-buffer-soft.",
-            restart: false
-        ),
-        .number(
-            "max-writes-in-flight",
-            \.inFlightWritesMax,
-            1...65_536,
-            "Unanswered writes of one connection.",
-            restart: false
-        ),
-        .number("tcp-backlog", \.tcpBacklog, 1...65_535, "Connections that wait to be accepted."),
-        .number(
-            "slowlog-microseconds",
-            \.slowlogMicroseconds,
-            -1...1_000_000_000,
-            "Requests that take longer are noted; -1 for none.",
-            restart: false
-        ),
-        .number(
-            "slowlog-entries",
-            \.slowlogEntriesMax,
-            0...100_000,
-            "Entries of the slow log.",
-            restart: false
-        ),
-        .number(
-            "shutdown-seconds",
-            \.shutdownSeconds,
-            0...3_600,
-            "How long a shutdown waits for clients to take their replies.",
-            restart: false
-        ),
+            "commit-queue", \.limits.commitQueueByteCountMax, (1 << 20)...(1 << 36),
+            "Bytes of writes that may wait for the disk; beyond them writes get BUSY."),
     ]
 
     /// The reference page, in Markdown.

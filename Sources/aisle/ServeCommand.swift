@@ -97,6 +97,7 @@ struct ServeCommand: ParsableCommand {
             loopCount: configuration.shards > 0 ? configuration.shards : cores)
         options.retentionMilliseconds = Int64(configuration.retentionMilliseconds)
         options.memoryByteCountMax = configuration.memoryMaxBytes
+        options.limits = configuration.limits
         if configuration.durability.hasPrefix("interval:") {
             let text = String(configuration.durability.dropFirst("interval:".count))
             guard let milliseconds = SettingUnits.milliseconds(text), milliseconds > 0 else {

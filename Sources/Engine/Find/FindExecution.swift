@@ -58,9 +58,12 @@ package final class FindExecution {
     ///   of another query.
     package init(_ request: FindRequest, context: ReadContext) throws(EngineError) {
         if let version = request.version { try context.check(version) }
+        let (version, view) = try context.pin(request.view)
+        var request = request
+        request.view = view
         self.request = request
         self.context = context
-        version = context.pins.acquire()
+        self.version = version
         levels = OrderPlan.levels(request)
         outcome = FindOutcome(version: request.version ?? version)
         aggregation = Aggregation(request)
@@ -87,6 +90,13 @@ package final class FindExecution {
     /// - Returns: whether it is finished.
     /// - Throws: `TIMEOUT` when the request's own time is over, unless it allows partial answers.
     package func run(until deadline: UInt64) throws(EngineError) -> Bool {
+        // Columns may have been dropped since the last slice.
+        if let current = context.catalog.byID[request.view.id],
+            current.schemaGeneration != request.view.schemaGeneration, phase != .finished
+        {
+            throw EngineError(
+                .busy, request.view.name, "the schema changed meanwhile", hint: "send it again")
+        }
         while phase != .finished {
             do throws(EngineError) {
                 try step()
