@@ -49,8 +49,6 @@ package final class Committer: @unchecked Sendable {
     var trimHorizon = Version.zero
     var tail: LogTail?
     var lastSyncNanoseconds: UInt64 = 0
-    /// How many requests a group may expect.
-    private var cohort = Cohort()
     /// Counts turns of the thread, for work that need not be done each time.
     var maintenanceRound: UInt64 = 0
     /// Superseded entries are being deleted until none is over the budget.
@@ -88,11 +86,7 @@ package final class Committer: @unchecked Sendable {
     }
 
     fileprivate func run() {
-        while let requests = queue.take(
-            deadlineNanoseconds: nextWakeNanoseconds(), count: cohort.target,
-            lingerNanoseconds: Cohort.lingerNanoseconds)
-        {
-            cohort.note(requests.count)
+        while let requests = queue.take(deadlineNanoseconds: nextWakeNanoseconds()) {
             process(requests)
             maintain(isIdle: requests.isEmpty)
         }
@@ -350,35 +344,6 @@ package final class Committer: @unchecked Sendable {
             writer.abort()
             _ = shared.report(error)
         }
-    }
-}
-
-/// How many writes come together, learned from the last groups.
-///
-/// Clients that wait for their answers split into two cohorts: one's writes are synced while the
-/// other's answers travel, and each sync serves half of them. Waiting a little for the other cohort
-/// joins them. Where nobody comes in that time the expectation falls at once, so that a lone client
-/// never waits twice.
-struct Cohort {
-    static let lingerNanoseconds: UInt64 = 150_000
-    /// Groups of so many are large enough.
-    static let targetMax = 96
-
-    /// Requests to wait for.
-    private(set) var target = 1
-    private var previous = 0
-    private var groups = 0
-
-    /// Learns from a group of `count` requests.
-    mutating func note(_ count: Int) {
-        groups &+= 1
-        let isMet = count >= target
-        target = max(1, min(Self.targetMax, count))
-        // Now and then: would what came in the last two groups come in one?
-        if isMet, previous > 1, groups % 4 == 0 {
-            target = max(target, min(Self.targetMax, count + previous))
-        }
-        previous = count
     }
 }
 
