@@ -206,17 +206,39 @@ extension Engine {
 }
 
 /// A one-shot gate between the committer and a thread that waits for it.
-private final class CommitterGate: Sendable {
-    private let state = Mutex<(isOpen: Bool, error: EngineError?)>((false, nil))
+// SAFETY of `@unchecked Sendable`: the two variables are read and written under `mutex` only.
+private final class CommitterGate: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var isOpen = false
+    private var error: EngineError?
 
-    func open(_ error: EngineError?) { state.withLock { $0 = (true, error) } }
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
 
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func open(_ error: EngineError?) {
+        pthread_mutex_lock(mutex)
+        isOpen = true
+        self.error = error
+        pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// Blocks until it is open; gives what it was opened with.
     func wait() -> EngineError? {
-        while true {
-            let (isOpen, error) = state.withLock { $0 }
-            if isOpen { return error }
-            usleep(200)
-        }
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isOpen { pthread_cond_wait(condition, mutex) }
+        return error
     }
 }
 

@@ -20,8 +20,11 @@ extension DocumentWalk {
         document.strings = strings
         document.vectors = vectors
         document.hasMismatch = hasMismatch
-        document.entries = Array(unsafeUninitializedCapacity: entries.count) { buffer, count in
-            count = buffer.initialize(fromContentsOf: entries)
+        // An array of no capacity would write its count into the storage that all empty arrays share.
+        if !entries.isEmpty {
+            document.entries = Array(unsafeUninitializedCapacity: entries.count) { buffer, count in
+                count = buffer.initialize(fromContentsOf: entries)
+            }
         }
         return document
     }
