@@ -234,7 +234,11 @@ final class ExportWriter {
                 isAtEnd = true
                 return true
             }
-            for row in rows { try append(row) }
+            do throws(EngineError) {
+                for row in rows { try append(row) }
+            } catch  where error.code == .corrupt && cursor.execution.collectionIsGone {
+                throw EngineError(.notFound, "", "the collection has been dropped")
+            }
             count += rows.count
             if Clock.monotonicNanoseconds() >= deadline { return false }
         }

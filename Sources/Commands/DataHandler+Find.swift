@@ -316,6 +316,10 @@ struct LookupShape {
             if let text = try options.text("AFTER") {
                 let cursor = try Cursor(
                     decoding: text, secret: handler.cursorSecret, queryHash: queryHash)
+                guard cursor.keys.count == find.sort?.keys.count ?? 0 else {
+                    throw EngineError(
+                        .invalid, "AFTER", "is a cursor of this query as it was given")
+                }
                 find.after = CursorPlace(keys: cursor.keys, id: cursor.id)
             }
         } catch let error as QueryError {

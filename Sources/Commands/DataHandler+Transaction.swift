@@ -7,6 +7,13 @@ import RESP
 final class QueuedTransaction {
     var operations: [WriteOperation] = []
     var replies: [QueuedReply] = []
+    /// About what the operations hold.
+    var byteCount = 0
+
+    /// Operations and bytes of one transaction: a commit takes no more, and a connection may not
+    /// hold more.
+    static let operationCountMax = 65_536
+    static let byteCountMax = 64 << 20
 }
 
 /// How one queued command's results become its reply.
@@ -123,6 +130,16 @@ extension DataHandler {
             form = .bulk(request.array(1))
         default:
             throw EngineError(.generic, "", "the command is not allowed inside a transaction")
+        }
+        queued.byteCount += operations.reduce(0) { $0 + $1.byteCount }
+        guard start + operations.count <= QueuedTransaction.operationCountMax,
+            queued.byteCount <= QueuedTransaction.byteCountMax
+        else {
+            queued.operations = []
+            throw EngineError(
+                .limit, "MULTI",
+                "at most \(QueuedTransaction.operationCountMax) operations and "
+                    + "\(QueuedTransaction.byteCountMax) bytes")
         }
         let number = queued.replies.count + 1
         for index in operations.indices { operations[index].commandNumber = number }

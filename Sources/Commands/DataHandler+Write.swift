@@ -175,6 +175,12 @@ extension DataHandler {
         let id = try id(request, 2)
         let options = try Options(request, from: 4, Self.patchRules)
         try options.refuse("TTL", with: "PERSIST")
+        let updateByteCount = request.bytes(3).count
+        guard updateByteCount <= limits.documentByteCountMax else {
+            throw EngineError(
+                .limit, "update",
+                "at most \(limits.documentByteCountMax) bytes, got \(updateByteCount)")
+        }
         var json = try Options.json(request.bytes(3), path: "update")
         let update: Update
         do {
@@ -191,6 +197,7 @@ extension DataHandler {
         var operation = WriteOperation(
             kind: .patch(update, upsert: options.has("UPSERT")), collection: view, id: [UInt8](id))
         operation.patchVectors = try vectors(options, view)
+        operation.updateByteCount = updateByteCount
         try apply(options, to: &operation)
         if options.has("PERSIST") { operation.expiry = .clear }
         return operation
@@ -211,7 +218,9 @@ extension DataHandler {
         if let key = try options.idempotencyKey() {
             // Within a transaction each id answers for itself, so each has a key of its own.
             for index in operations.indices {
-                operations[index].idempotencyKey = index == 0 ? key : key + [0] + "\(index)".utf8
+                // Their first byte sets them apart from those that clients give.
+                operations[index].idempotencyKey =
+                    index == 0 ? key : [1] + "\(index)".utf8 + key
             }
         }
         return operations

@@ -68,6 +68,8 @@ package final class DataHandler: CommandHandler {
             return .replied
         }
         let start = reply.buffer.writerIndex
+        // Only options can need it.
+        if request.count > 3 { request.userName = session.user }
         do throws(EngineError) {
             if session.transaction != nil, name != .exec, name != .discard, name != .multi {
                 return try queue(name, request, session, &reply)

@@ -202,11 +202,25 @@ struct Options {
         return try Self.json(frame.bytes(place), path: name)
     }
 
-    /// The value of `KEY`: any bytes, or a parameter's value.
+    /// Bytes of a `KEY`.
+    private static let keyByteCountMax = 512
+
+    /// The value of `KEY`, any bytes or a parameter's value, within the scope of its user, verb and
+    /// collection: nobody gets a reply that was another's.
     func idempotencyKey() throws(EngineError) -> [UInt8]? {
         guard let place = places["KEY"] else { return nil }
-        guard frame.bytes(place).first == UInt8(ascii: "$") else { return frame.array(place) }
-        return try text("KEY").map { [UInt8]($0.utf8) }
+        var key = frame.array(place)
+        if key.first == UInt8(ascii: "$") { key = try text("KEY").map { [UInt8]($0.utf8) } ?? [] }
+        guard key.count <= Self.keyByteCountMax else {
+            throw EngineError(
+                .limit, "KEY", "at most \(Self.keyByteCountMax) bytes, got \(key.count)")
+        }
+        var scoped: [UInt8] = [0]
+        for part in [frame.userName, frame.string(0).uppercased(), frame.string(1)] {
+            scoped += part.utf8
+            scoped.append(0)
+        }
+        return scoped + key
     }
 
     /// The fields and bytes behind each `VEC`.

@@ -29,7 +29,7 @@ extension Committer {
         }
         shared.uniqueByteCount.store(uniqueBytes, ordering: .relaxed)
         shared.bookByteCount.store(
-            trimmer.count * 24 + expiries.byteCount, ordering: .relaxed)
+            trimmer.count * 24 + expiries.byteCount + replies.byteCount, ordering: .relaxed)
     }
 
     // MARK: - Expiry

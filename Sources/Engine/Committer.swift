@@ -258,6 +258,7 @@ package final class Committer: @unchecked Sendable {
         let next = Version(version.rawValue + 1)
         var results: [WriteResult] = []
         var index = 0
+        var replyByteCount = 0
         for operation in operations {
             let result: Decision
             if index <= Self.entryIndexMax {
@@ -272,6 +273,15 @@ package final class Committer: @unchecked Sendable {
                 stage.rewind(to: mark)
                 replies.dropPending(to: replyMark)
                 return .failed(error.numbered(operation.commandNumber))
+            }
+            replyByteCount += result.value.byteCount
+            if replyByteCount > options.limits.replyByteCountMax {
+                stage.rewind(to: mark)
+                replies.dropPending(to: replyMark)
+                let bound = options.limits.replyByteCountMax
+                return .failed(
+                    EngineError(.limit, "reply", "at most \(bound) bytes")
+                        .numbered(operation.commandNumber))
             }
             if case .staged = result { index += 1 }
             results.append(result.value)
@@ -356,6 +366,18 @@ private func committerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutabl
 }
 
 extension WriteResult {
+    /// About what the result holds.
+    var byteCount: Int {
+        switch self {
+        case .written(let id, _, let returned): 64 + id.count + ((returned ?? nil)?.count ?? 0)
+        case .document(let bytes): 32 + (bytes?.count ?? 0)
+        case .documentWithMeta(let id, _, let document, _): 96 + id.count + document.count
+        case .value(let bytes): 32 + bytes.count
+        case .transaction(let results): results.reduce(32) { $0 + $1.byteCount }
+        case .removed, .number, .done, .failed: 64
+        }
+    }
+
     /// Whether the result depends on the group's commit.
     var didWrite: Bool {
         switch self {

@@ -37,6 +37,33 @@ extension EngineError {
     }
 
     package init(_ error: UpdateError) {
-        self.init(.invalid, "update", "\(error)")
+        switch error {
+        case .notAnObject: self.init(.invalid, "update", "is an object")
+        case .mixed(let key):
+            self.init(.invalid, key, "operators and plain members do not mix in an update")
+        case .unknownOperator(let name): self.init(.invalid, name, "is no update operator")
+        case .operandNotObject(let name):
+            self.init(.invalid, name, "takes an object of paths and values")
+        case .badPath(let name, _): self.init(.invalid, name, "names a path that cannot be")
+        case .idIsImmutable(let path): self.init(.invalid, path, "the id cannot be changed")
+        case .conflict(let path, let other):
+            self.init(.invalid, path, "cannot be updated beside \(other)")
+        case .badOperand(let path, let name, let rule):
+            self.init(.invalid, path, "\(name): \(rule)")
+        case .tooManyOperations(let maximum):
+            self.init(.limit, "update", "at most \(maximum) operations")
+        case .documentNotObject: self.init(.invalid, "document", "is an object")
+        case .wrongKind(let path, let name, let kind):
+            self.init(.invalid, path, "\(name) cannot be applied to a value of kind \(kind)")
+        case .cannotCreate(let path, let place):
+            self.init(.invalid, path, "cannot be made: \(place) is no object")
+        case .indexTooLarge(let path, let maximum):
+            self.init(.limit, path, "at most \(maximum) nulls may fill up an array")
+        case .arithmetic(let path, let reason):
+            self.init(.invalid, path, "the result is out of range (\(reason))")
+        case .tooDeep(let maximum):
+            self.init(.limit, "update", "nesting of at most \(maximum)")
+        case .badCondition(let path, let reason): self.init(.invalid, path, reason)
+        }
     }
 }

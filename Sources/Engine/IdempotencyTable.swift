@@ -2,10 +2,11 @@ import Primitives
 
 /// The replies of writes that carried a `KEY`, for ten minutes.
 ///
-/// Bounded: beyond `countMax` keys the oldest go first. Kept in memory only: a restart forgets.
+/// Bounded: beyond `countMax` keys or `byteCountMax` bytes the oldest go first. Kept in memory only: a restart forgets.
 struct IdempotencyTable {
     static let lifetimeMilliseconds: Int64 = 600_000
     static let countMax = 1_000_000
+    static let byteCountMax = 64 << 20
 
     private struct Kept {
         var result: WriteResult
@@ -14,6 +15,8 @@ struct IdempotencyTable {
 
     private var kept: [[UInt8]: Kept] = [:]
     private var order: [[UInt8]] = []
+    /// About what keys and replies take.
+    private(set) var byteCount = 0
     private var orderHead = 0
     private var pending: [(key: [UInt8], result: WriteResult)] = []
     /// Where each key stands in `pending`: a group may hold thousands.
@@ -45,7 +48,12 @@ struct IdempotencyTable {
     mutating func keepPending(now: Int64) {
         guard !pending.isEmpty || orderHead < order.count else { return }
         for (key, result) in pending {
-            if kept[key] == nil { order.append(key) }
+            if let old = kept[key] {
+                byteCount -= Self.byteCount(key, old.result)
+            } else {
+                order.append(key)
+            }
+            byteCount += Self.byteCount(key, result)
             kept[key] = Kept(result: result, expiresAt: now + Self.lifetimeMilliseconds)
         }
         pending = []
@@ -53,13 +61,22 @@ struct IdempotencyTable {
         while orderHead < order.count {
             let key = order[orderHead]
             let isOld = kept[key].map { $0.expiresAt <= now } ?? true
-            guard isOld || order.count - orderHead > Self.countMax else { break }
-            kept[key] = nil
+            guard
+                isOld || order.count - orderHead > Self.countMax
+                    || byteCount > Self.byteCountMax
+            else { break }
+            if let old = kept.removeValue(forKey: key) {
+                byteCount -= Self.byteCount(key, old.result)
+            }
             orderHead += 1
         }
         if orderHead > 1024, orderHead * 2 > order.count {
             order.removeFirst(orderHead)
             orderHead = 0
         }
+    }
+
+    private static func byteCount(_ key: [UInt8], _ result: WriteResult) -> Int {
+        2 * key.count + result.byteCount + 160
     }
 }

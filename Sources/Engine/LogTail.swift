@@ -53,6 +53,16 @@ final class LogTail: Sendable {
         }
     }
 
+    /// The components of a vector that waits here, or nil.
+    func vector(_ reference: VectorReference) -> [Float]? {
+        state.withLock { state in
+            guard let place = state.places[reference.key.rawValue] else { return nil }
+            return state.entries[place].prepared?.vectors.first {
+                $0.field == reference.field
+            }?.values
+        }
+    }
+
     /// Everything is in the log now.
     func clear() { state.withLock { $0 = State() } }
 }

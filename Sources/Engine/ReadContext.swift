@@ -177,8 +177,16 @@ package final class ReadContext {
     package func vector(_ reference: VectorReference) throws(EngineError) -> [Float] {
         do {
             try reader.renewIfOlder(than: LogReader.ageMillisecondsMax)
-            guard let bytes = try reader.vector(reference) else {
-                throw EngineError(.noVector, "", "the vector is not in the log yet")
+            var found = try reader.vector(reference)
+            if found == nil {
+                if let waiting = tail?.vector(reference) { return waiting }
+                // It may have reached the log since this transaction began.
+                reader.end()
+                try reader.begin()
+                found = try reader.vector(reference)
+            }
+            guard let bytes = found else {
+                throw EngineError(.corrupt, "", "a vector is missing", hint: "run aisle verify")
             }
             return (0..<bytes.count / 4).map {
                 bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self)

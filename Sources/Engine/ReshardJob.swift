@@ -91,8 +91,27 @@ extension Committer {
             if let moved = moved(item, to: catalog) { kept.insert(moved) }
         }
         expiries = kept
+        try forgetTrimmedTombstones(catalog)
         shared.setCatalog(catalog)
         for view in catalog.collections.values { rebuildUniques(view) }
+    }
+
+    /// Tombstones that were trimmed while the new partitions were built have heads there still.
+    private func forgetTrimmedTombstones(_ catalog: Catalog) throws(StoreError) {
+        try reader.begin()
+        defer { reader.end() }
+        for view in catalog.collections.values {
+            for heads in view.partitions.map(\.heads) {
+                for number in 0..<UInt32(heads.numberBound) {
+                    let key = heads.key(number)
+                    guard key != .none, key.version <= trimHorizon,
+                        heads.slot(number) == Heads.noSlot, try reader.get(key) == nil,
+                        tail?.entry(key) == nil
+                    else { continue }
+                    heads.remove(number)
+                }
+            }
+        }
     }
 
     /// The same expiry with the document's number in its new partition.

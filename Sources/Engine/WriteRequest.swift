@@ -65,6 +65,8 @@ package struct WriteOperation: Sendable {
     package var idempotencyKey: [UInt8]?
     /// Vectors that a patch brings beside its update.
     package var patchVectors: [PreparedDocument.VectorValue] = []
+    /// Bytes of a patch's update as sent.
+    package var updateByteCount = 0
     /// Which command of its transaction it belongs to, from 1.
     package var commandNumber = 1
 
@@ -76,10 +78,14 @@ package struct WriteOperation: Sendable {
     }
 
     /// About how much memory the operation holds while it waits.
-    var byteCount: Int {
+    package var byteCount: Int {
+        let vectors = patchVectors.reduce(0) { $0 + $1.values.count * 4 }
         switch kind {
-        case .put(let prepared): 256 + prepared.bytes.count + prepared.entries.count * 16
-        case .patch, .remove, .fetch, .echo: 512
+        case .put(let prepared):
+            return 256 + id.count + prepared.bytes.count + prepared.entries.count * 16
+                + prepared.vectors.reduce(0) { $0 + $1.values.count * 4 }
+        case .patch: return 512 + id.count + updateByteCount + vectors
+        case .remove, .fetch, .echo: return 256 + id.count
         }
     }
 }
@@ -107,7 +113,7 @@ package struct WriteRequest: Sendable {
     var byteCount: Int {
         switch body {
         case .one(let operation): operation.byteCount
-        case .removeMany(_, let ids, _, _): 64 * ids.count
+        case .removeMany(_, let ids, _, _): ids.reduce(0) { $0 + 64 + $1.count }
         case .transaction(let operations): operations.reduce(0) { $0 + $1.byteCount }
         case .administrative: 64
         }

@@ -46,11 +46,15 @@ package struct SortSpec: Sendable, Equatable {
         guard keys.count <= SortSpec.keyCountMax else {
             throw .limit(name: "keys of SORT", maximum: SortSpec.keyCountMax)
         }
-        self.keys = keys
+        self.init(keys: keys)
     }
 
-    /// An order of these keys.
-    package init(keys: [Key]) { self.keys = keys }
+    /// An order of these keys. Ids differ, so that keys behind `_id` say nothing and are left out:
+    /// whoever answers the order, from columns or documents, then sees the same keys.
+    package init(keys: [Key]) {
+        let end = keys.firstIndex { $0.path == "_id" } ?? keys.count
+        self.keys = Array(keys.prefix(end + 1))
+    }
 
     private static func key(_ name: String, _ direction: String) throws(QueryError) -> Key {
         guard direction == "1" || direction == "-1" else {

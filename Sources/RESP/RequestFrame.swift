@@ -14,6 +14,8 @@ package final class RequestFrame {
     package private(set) var count = 0
     /// Index of the command in the command table, set by the dispatcher; -1 for an unknown name.
     package var commandIndex = -1
+    /// Who sent it, set by the command handler where it matters.
+    package var userName = ""
 
     private var arguments: UnsafeMutablePointer<Argument>
     private var capacity = 16

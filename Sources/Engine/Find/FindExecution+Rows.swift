@@ -3,6 +3,9 @@ package import Primitives
 
 /// The matches themselves, for exports and removals. Only until ``FindExecution/finish()``.
 extension FindExecution {
+    /// Whether the collection has been dropped since: its entries may be gone.
+    package var collectionIsGone: Bool { context.catalog.byID[request.view.id] == nil }
+
     /// Up to `limit` matches from a place on; moves the place on. Empty at the end.
     ///
     /// Partition by partition, in the order of their rows.

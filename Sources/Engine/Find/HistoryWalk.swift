@@ -3,6 +3,7 @@ import Documents
 import Partition
 import Primitives
 import Query
+import Synchronization
 
 /// `AT version`: the indexes hold only what recent reads see, so every document's entry at that
 /// version is looked up along its chain of previous ones and matched.
@@ -41,6 +42,17 @@ extension FindExecution {
     private func addHistory(of newest: LogKey, at version: Version) throws(EngineError) {
         let found = try context.key(from: newest, at: version, request.view)
         if found == .none { return }
+        do throws(EngineError) {
+            try addEntry(found)
+        } catch  where error.code == .corrupt {
+            // A tombstone may have been trimmed since its head was read: the document was absent.
+            let horizon = context.shared.trimHorizon.load(ordering: .sequentiallyConsistent)
+            guard found.version.rawValue <= horizon else { throw error }
+            try context.check(version)
+        }
+    }
+
+    private func addEntry(_ found: LogKey) throws(EngineError) {
         let depth = context.shared.options.limits.documentDepthMax + 1
         try context.withEntry(found) { entry in
             if entry.isTombstone { return }
