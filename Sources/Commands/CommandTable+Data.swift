@@ -346,7 +346,7 @@ extension CommandTable {
                 arity: 1,
                 [.admin, .write, .dangerous],
                 group: "operations",
-                "Trims the log and shrinks the data file, in the background.",
+                "Trims the log so that the file's pages are used again, in the background.",
                 syntax: "COMPACT",
                 complexity: "O(log), in the background",
                 example: ("COMPACT", "1")

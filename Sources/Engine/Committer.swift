@@ -134,9 +134,9 @@ package final class Committer: @unchecked Sendable {
         commit(group)
     }
 
-    /// Bytes of one group. While much of a small log is being rewritten groups stay small beside it:
-    /// each group's deletions touch pages all over the log, and pages that one commit frees can only
-    /// be used by the next.
+    /// Bytes of one group. While much of a small log is being rewritten groups stay small beside
+    /// it: each group's deletions touch pages all over the log, and pages that one commit frees can
+    /// only be used by the next.
     private var groupByteCountMax: Int {
         let live = trimmer.liveByteCount
         guard trimmer.supersededByteCount > live / 8 else { return 2 << 20 }

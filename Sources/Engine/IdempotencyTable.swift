@@ -2,7 +2,8 @@ import Primitives
 
 /// The replies of writes that carried a `KEY`, for ten minutes.
 ///
-/// Bounded: beyond `countMax` keys or `byteCountMax` bytes the oldest go first. Kept in memory only: a restart forgets.
+/// Bounded: beyond `countMax` keys or `byteCountMax` bytes the oldest go first.
+/// Kept in memory only: a restart forgets.
 struct IdempotencyTable {
     static let lifetimeMilliseconds: Int64 = 600_000
     static let countMax = 1_000_000

@@ -20,7 +20,8 @@ extension DocumentWalk {
         document.strings = strings
         document.vectors = vectors
         document.hasMismatch = hasMismatch
-        // An array of no capacity would write its count into the storage that all empty arrays share.
+        // An array of no capacity would write its count into the storage that all empty ones
+        // share.
         if !entries.isEmpty {
             document.entries = Array(unsafeUninitializedCapacity: entries.count) { buffer, count in
                 count = buffer.initialize(fromContentsOf: entries)

@@ -116,7 +116,7 @@ import Testing
             let client = try RawClient(port: port)
             #expect(try client.call("CONFIG SET max-clients 5") == .simple("OK"))
             #expect(
-                try client.call("CONFIG GET max-c*") == .array([.text("max-clients"), .text("5")])
+                try client.call("CONFIG GET max-cl*") == .array([.text("max-clients"), .text("5")])
             )
             #expect(try client.call("CONFIG SET max-clients 0").string?.hasPrefix("ERR") == true)
             #expect(try client.call("CONFIG SET port 1").string?.contains("immutable") == true)
