@@ -37,10 +37,7 @@ import Testing
         return keys.map { "\($0):\(random.pick(["1", "-1"]))" }.joined(separator: ",")
     }
 
-    @Test(
-        .disabled(
-            "with some seeds a walk over pages does not end: to be found before it is relied on"),
-        arguments: [1, 2, 3, 7])
+    @Test(arguments: [1, 2, 3, 7])
     func pagesWalkTheWholeSetWithoutRepeatOrSkip(partitions: Int) throws {
         var random = TestRandom()
         let harness = try EngineHarness(partitions: partitions)
@@ -75,7 +72,7 @@ import Testing
 
     @Test(
         .disabled(
-            "with some seeds a walk over pages does not end: to be found before it is relied on"),
+            "with some seeds it does not end, and memory grows: a lookup with SKIP is suspected"),
         arguments: [1, 3])
     func skippedPagesAreTheSameAsWalkedOnes(partitions: Int) throws {
         var random = TestRandom()
