@@ -43,13 +43,17 @@ package final class Bitmap {
     /// Bytes allocated.
     package var byteCount: Int { wordCapacity * 8 }
 
-    /// Makes room for rows `0..<capacity`; new rows are not in the set.
+    /// Makes room for rows `0..<capacity` and no more than the next multiple of 512; new rows are
+    /// not in the set.
+    ///
+    /// Whole-set operations grow by this: two sets that take turns in reserving each other's
+    /// capacity stay as large as the larger. Growing by a factor here would let them outbid each
+    /// other without end.
     ///
     /// - Complexity: O(capacity / 64) if it grows.
     package func reserve(_ capacity: Int) {
         guard capacity > wordCapacity * 64 else { return }
-        let needed = (capacity + 511) / 512 * 8
-        let grown = max(needed, (wordCapacity + wordCapacity / 2 + 7) / 8 * 8)
+        let grown = (capacity + 511) / 512 * 8
         let next = Bitmap.allocate(grown)
         next.update(from: words, count: wordCapacity)
         Glibc.free(words)
@@ -57,12 +61,18 @@ package final class Bitmap {
         wordCapacity = grown
     }
 
+    /// Makes room for one more row by half as much again, so that adding rows one by one costs
+    /// O(1) each on average.
+    @usableFromInline package func grow(toHold slot: UInt32) {
+        reserve(max(Int(slot) + 1, capacity + capacity / 2))
+    }
+
     // MARK: One row
 
     /// Adds a row. - Complexity: O(1) amortised.
     @inlinable package func set(_ slot: UInt32) {
         let word = Int(slot >> 6)
-        if word >= wordCapacity { reserve(Int(slot) + 1) }
+        if word >= wordCapacity { grow(toHold: slot) }
         words[word] |= 1 &<< UInt64(slot & 63)
     }
 

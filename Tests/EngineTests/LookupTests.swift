@@ -70,10 +70,7 @@ import Testing
         }
     }
 
-    @Test(
-        .disabled(
-            "with some seeds it does not end, and memory grows: a lookup with SKIP is suspected"),
-        arguments: [1, 3])
+    @Test(arguments: [1, 3])
     func skippedPagesAreTheSameAsWalkedOnes(partitions: Int) throws {
         var random = TestRandom()
         let harness = try EngineHarness(partitions: partitions)

@@ -46,6 +46,18 @@ import Testing
         }
     }
 
+    @Test func setsThatTakeTurnsInUnionsDoNotOutbidEachOther() {
+        let (a, b) = (Bitmap(capacity: 5_120), Bitmap(capacity: 4_608))
+        let bound = a.capacity
+        for _ in 0..<100 {
+            b.formUnion(a)
+            a.formUnion(b)
+            b.assign(a)
+        }
+        #expect(a.capacity == bound)
+        #expect(b.capacity == bound)
+    }
+
     private func rows(_ bitmap: Bitmap) -> [UInt32] {
         var rows: [UInt32] = []
         bitmap.forEach { rows.append($0) }
