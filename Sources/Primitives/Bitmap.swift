@@ -5,7 +5,7 @@ import Glibc
 /// A bitmap is an endless row of bits that are zero past its capacity: `test` beyond it is false
 /// and `set` grows it. Whole-set operations on two bitmaps need not agree on capacity.
 ///
-/// Invariants: `wordCapacity % 8 == 0`; every word below `wordCapacity` is initialised.
+/// Invariants: `wordCapacity % 8 == 0`; every allocated word is initialised.
 /// Threads: one writer, or any number of readers.
 package final class Bitmap {
     /// The words; valid until the bitmap grows or is released. For kernels.
@@ -13,8 +13,10 @@ package final class Bitmap {
     // than the access itself.
     @exclusivity(unchecked) @usableFromInline package private(set) var words:
         UnsafeMutablePointer<UInt64>
-    /// Words allocated.
+    /// Words in use; all are initialised.
     @exclusivity(unchecked) @usableFromInline package private(set) var wordCapacity: Int
+    /// Words allocated: more than are in use where a pool lent out a large set as a small one.
+    private var wordAllocation: Int
 
     /// An empty set with room for `capacity` rows.
     ///
@@ -22,6 +24,7 @@ package final class Bitmap {
     package init(capacity: Int = 512) {
         precondition(capacity >= 0, "a capacity is not negative")
         wordCapacity = max((capacity + 511) / 512, 1) * 8
+        wordAllocation = wordCapacity
         words = Bitmap.allocate(wordCapacity)
     }
 
@@ -41,7 +44,7 @@ package final class Bitmap {
     @inlinable package var capacity: Int { wordCapacity &* 64 }
 
     /// Bytes allocated.
-    package var byteCount: Int { wordCapacity * 8 }
+    package var byteCount: Int { wordAllocation * 8 }
 
     /// Makes room for rows `0..<capacity` and no more than the next multiple of 512; new rows are
     /// not in the set.
@@ -54,11 +57,25 @@ package final class Bitmap {
     package func reserve(_ capacity: Int) {
         guard capacity > wordCapacity * 64 else { return }
         let grown = (capacity + 511) / 512 * 8
-        let next = Bitmap.allocate(grown)
-        next.update(from: words, count: wordCapacity)
-        Glibc.free(words)
-        words = next
+        if grown <= wordAllocation {
+            (words + wordCapacity).update(repeating: 0, count: grown - wordCapacity)
+        } else {
+            let next = Bitmap.allocate(grown)
+            next.update(from: words, count: wordCapacity)
+            Glibc.free(words)
+            words = next
+            wordAllocation = grown
+        }
         wordCapacity = grown
+    }
+
+    /// Makes the capacity that of a new set for `capacity` rows, with **any** contents: what a
+    /// set of a large collection once held must not be walked for a small one.
+    ///
+    /// - Complexity: O(1) unless it grows beyond what is allocated.
+    fileprivate func refit(_ capacity: Int) {
+        wordCapacity = min(max((capacity + 511) / 512, 1) * 8, wordAllocation)
+        reserve(capacity)
     }
 
     /// Makes room for one more row by half as much again, so that adding rows one by one costs
@@ -224,7 +241,7 @@ package final class BitmapPool {
     /// - Complexity: O(1) once the pool is warm.
     package func borrow(capacity: Int) -> Bitmap {
         guard let bitmap = free.popLast() else { return Bitmap(capacity: capacity) }
-        bitmap.reserve(capacity)
+        bitmap.refit(capacity)
         return bitmap
     }
 

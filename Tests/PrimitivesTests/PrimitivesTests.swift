@@ -71,6 +71,13 @@ import Testing
         #expect(pool.byteCount == first.byteCount)
         #expect(pool.borrow(capacity: 2_000) === first)
         #expect(first.capacity >= 2_000)
+        pool.giveBack(first)
+        first.fill(2_000)
+        let small = pool.borrow(capacity: 600)
+        #expect(small.capacity == 1_024)
+        small.clearAll()
+        small.set(1_999)
+        #expect(small.count == 1)
     }
 }
 
