@@ -15,6 +15,7 @@ extension Committer {
             reclaimRows()
             keepLedger()
         }
+        watchMemory()
         if case .interval(let milliseconds) = options.durability, tail?.isEmpty == false {
             let due = lastSyncNanoseconds + UInt64(milliseconds) * 1_000_000
             if Clock.monotonicNanoseconds() >= due { syncTail() }

@@ -51,6 +51,8 @@ package final class Committer: @unchecked Sendable {
     var lastSyncNanoseconds: UInt64 = 0
     /// Counts turns of the thread, for work that need not be done each time.
     var maintenanceRound: UInt64 = 0
+    /// When the memory is looked at again, on the monotonic clock.
+    var nextMemoryWatch: UInt64 = 0
     /// Superseded entries are being deleted until none is over the budget.
     var isTrimming = false
     /// The id of the next new collection.
@@ -96,7 +98,8 @@ package final class Committer: @unchecked Sendable {
     /// When there is something to do even if no write comes.
     private func nextWakeNanoseconds() -> UInt64 {
         let now = Clock.monotonicNanoseconds()
-        var wake = now + 1_000_000_000
+        let isBounded = shared.settings.memoryByteCountMax > 0
+        var wake = now + (isBounded ? Self.memoryWatchNanoseconds : 1_000_000_000)
         if let due = expiries.nextMilliseconds, shared.writeRefusal() == nil {
             let wait = min(1000, max(0, due - Clock.wallMilliseconds()))
             wake = min(wake, max(expiryPauseEnd, now + UInt64(wait) * 1_000_000))

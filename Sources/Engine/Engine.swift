@@ -121,17 +121,6 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Bytes of all indexes: what the memory bound is about.
-    package var indexByteCount: Int {
-        shared.catalog.collections.values.reduce(0) { sum, view in
-            view.partitions.reduce(sum) { sum, partition in
-                partition.lock.lockForReading()
-                defer { partition.lock.unlock() }
-                return sum + partition.byteCount
-            }
-        }
-    }
-
     /// Documents of all collections.
     package var documentCount: Int {
         shared.catalog.collections.values.reduce(0) { $0 + $1.documentCount }

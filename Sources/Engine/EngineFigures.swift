@@ -91,6 +91,7 @@ extension Engine {
         rows.append(("commit_queue", queueDepth.byteCount))
         rows.append(("unique_keys", shared.uniqueByteCount.load(ordering: .relaxed)))
         rows.append(("superseded_and_expiring", shared.bookByteCount.load(ordering: .relaxed)))
+        rows.append(("jobs_building", shared.buildingByteCount.load(ordering: .relaxed)))
         return rows
     }
 
@@ -100,6 +101,44 @@ extension Engine {
         defer { reader.end() }
         return try? reader.statistics()
     }
+}
+
+extension Committer {
+    /// What the rows of ``Engine/ledger`` add up to: what the memory bound is about.
+    ///
+    /// - Complexity: O(partitions × columns).
+    var ledgerByteCount: Int {
+        var sum = (tail?.byteCount ?? 0) + queue.depth.byteCount
+        sum += shared.uniqueByteCount.load(ordering: .relaxed)
+        sum += shared.bookByteCount.load(ordering: .relaxed)
+        sum += shared.buildingByteCount.load(ordering: .relaxed)
+        for view in shared.catalog.collections.values {
+            for partition in view.partitions {
+                partition.lock.lockForReading()
+                sum += partition.byteCount
+                partition.lock.unlock()
+            }
+        }
+        return sum
+    }
+
+    /// Compares the ledger with the bound, a few times a second: here and not on the thread of the
+    /// jobs, which one of them may hold for minutes.
+    func watchMemory() {
+        let bound = shared.settings.memoryByteCountMax
+        guard bound > 0 else {
+            shared.isOverMemory = false
+            return
+        }
+        let now = Clock.monotonicNanoseconds()
+        guard now >= nextMemoryWatch else { return }
+        nextMemoryWatch = now + Self.memoryWatchNanoseconds
+        keepLedger()
+        shared.isOverMemory = ledgerByteCount > bound
+    }
+
+    /// How often the memory is looked at.
+    static let memoryWatchNanoseconds: UInt64 = 200_000_000
 }
 
 extension CollectionView {

@@ -21,7 +21,7 @@ package struct EngineOptions: Sendable {
     package var retentionMilliseconds: Int64 = 3_600_000
     /// Superseded versions are kept up to this percentage of the live bytes.
     package var retentionPercent = 25
-    /// Index memory beyond which writes that add documents are refused; 0 = no bound.
+    /// Bytes of the ledger beyond which writes that add documents are refused; 0 = no bound.
     package var memoryByteCountMax = 0
     package var limits = Limits()
 

@@ -43,6 +43,8 @@ package final class EngineShared: Sendable {
     /// Bytes of the committer's tables: unique keys; superseded entries and expiries.
     let uniqueByteCount = Atomic<Int>(0)
     let bookByteCount = Atomic<Int>(0)
+    /// Bytes of partitions that a job builds beside the live ones.
+    let buildingByteCount = Atomic<Int>(0)
 
     init(options: EngineOptions, catalog: Catalog, hashSeed: UInt64) {
         self.options = options
@@ -85,7 +87,7 @@ package final class EngineShared: Sendable {
         set { reclaimFlag.store(newValue, ordering: .relaxed) }
     }
 
-    /// Whether the memory bound is reached; set by the background thread's ledger.
+    /// Whether the memory bound is reached; the committer looks several times a second.
     package var isOverMemory: Bool {
         get { overMemoryFlag.load(ordering: .relaxed) }
         set { overMemoryFlag.store(newValue, ordering: .relaxed) }

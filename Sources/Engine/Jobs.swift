@@ -287,10 +287,7 @@ final class JobRunner: @unchecked Sendable {
             } else {
                 usleep(10_000)
                 ticks += 1
-                if ticks % 50 == 0 {
-                    updateMemoryFlag()
-                    giveMemoryBack()
-                }
+                if ticks % 50 == 0 { giveMemoryBack() }
             }
         }
     }
@@ -323,15 +320,6 @@ final class JobRunner: @unchecked Sendable {
             trimmedVersion = version
             ck_release_free_memory()
         }
-    }
-
-    private func updateMemoryFlag() {
-        let bound = shared.settings.memoryByteCountMax
-        guard bound > 0, let engine else {
-            shared.isOverMemory = false
-            return
-        }
-        shared.isOverMemory = engine.indexByteCount > bound
     }
 }
 
