@@ -50,6 +50,8 @@ let package = Package(
         .target(
             name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
+            name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
+        .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
         // The engine.
@@ -129,6 +131,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ColumnIndexTests", dependencies: ["ColumnIndex", "CKernels", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "VectorIndexTests", dependencies: ["VectorIndex", "CKernels", "Primitives"],
             swiftSettings: strict),
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
