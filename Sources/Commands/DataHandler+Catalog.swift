@@ -276,6 +276,11 @@ extension DataHandler {
         _ name: CommandName, _ request: RequestFrame, _ reply: inout ReplyWriter
     ) throws(EngineError) -> Disposition {
         let id: UInt64
+        guard engine.shared.jobs.unfinishedCount < JobTable.unfinishedMax else {
+            throw EngineError(
+                .busy, "jobs", "\(JobTable.unfinishedMax) jobs wait or run already",
+                hint: "wait for some, or JOBS CANCEL them")
+        }
         if name == .reshard {
             guard let count = Int(request.string(1)), (1...1024).contains(count) else {
                 throw EngineError(.invalid, "n", "is between 1 and 1024")

@@ -1,4 +1,3 @@
-import CKernels
 import Primitives
 import Synchronization
 
@@ -101,11 +100,17 @@ package final class JobTable: Sendable {
         }
     }
 
-    fileprivate func isCancelled(_ id: UInt64) -> Bool {
-        table.withLock { $0.cancelled.contains(id) }
+    /// Jobs that may be under way or waiting before `RESHARD` and `COMPACT` are refused.
+    package static let unfinishedMax = 64
+
+    /// Jobs that have not ended.
+    package var unfinishedCount: Int {
+        table.withLock { $0.jobs.reduce(0) { $0 + ($1.endedMilliseconds == 0 ? 1 : 0) } }
     }
 
-    fileprivate func isPaused(_ id: UInt64) -> Bool { table.withLock { $0.paused.contains(id) } }
+    func isCancelled(_ id: UInt64) -> Bool { table.withLock { $0.cancelled.contains(id) } }
+
+    func isPaused(_ id: UInt64) -> Bool { table.withLock { $0.paused.contains(id) } }
 }
 
 /// One background job: what it does, and under which number it is seen.
@@ -124,17 +129,17 @@ package final class JobContext {
     package let engine: Engine
     package let read: ReadContext
     private let id: UInt64
-    private let stopFlag: () -> Bool
+    private let runner: JobRunner
 
-    init(engine: Engine, read: ReadContext, id: UInt64, isStopping: @escaping () -> Bool) {
+    init(engine: Engine, read: ReadContext, id: UInt64, runner: JobRunner) {
         self.engine = engine
         self.read = read
         self.id = id
-        stopFlag = isStopping
+        self.runner = runner
     }
 
     /// Whether the server is stopping.
-    var isStopping: Bool { stopFlag() }
+    var isStopping: Bool { runner.isStopping }
 
     /// Shows progress.
     package func progress(_ done: Int, of total: Int) {
@@ -144,23 +149,39 @@ package final class JobContext {
         }
     }
 
-    /// Waits while paused. Call between slices, without locks or an open transaction.
+    /// Waits while paused; other jobs have their turn meanwhile, and may change the catalogue. Call
+    /// between slices, without locks.
     ///
+    /// - Returns: whether it was paused.
     /// - Throws: `CANCELLED` when the job is cancelled or the server stops.
-    package func checkpoint() throws(EngineError) {
+    @discardableResult
+    package func checkpoint() throws(EngineError) -> Bool {
         let jobs = engine.shared.jobs
+        var wasPaused = false
+        if jobs.isPaused(id), !jobs.isCancelled(id), !isStopping {
+            wasPaused = true
+            read.endTransaction()
+            jobs.update(id) { $0.state = .paused }
+            runner.giveUpTurn(id)
+            while jobs.isPaused(id), !jobs.isCancelled(id), !isStopping { usleep(20_000) }
+            // Also to be cancelled: what is put back is not put back beside another job.
+            runner.awaitTurn(id)
+            jobs.update(id) { $0.state = .running }
+        }
         if isStopping || jobs.isCancelled(id) {
             throw EngineError(.cancelled, "job \(id)", "cancelled")
         }
-        guard jobs.isPaused(id) else { return }
-        jobs.update(id) { $0.state = .paused }
-        while jobs.isPaused(id) {
-            usleep(20_000)
-            if isStopping || jobs.isCancelled(id) {
-                throw EngineError(.cancelled, "job \(id)", "cancelled")
-            }
-        }
-        jobs.update(id) { $0.state = .running }
+        return wasPaused
+    }
+
+    /// The same for a job that pins a version: a pause pins nothing, and afterwards `version` is
+    /// the newest one.
+    @discardableResult
+    func checkpoint(pinning version: inout Version) throws(EngineError) -> Bool {
+        guard engine.shared.jobs.isPaused(id) else { return try checkpoint() }
+        read.pins.release(version)
+        defer { version = read.pins.acquire() }
+        return try checkpoint()
     }
 
     /// Runs `body` on the committer's thread between two groups and waits for it.
@@ -240,91 +261,4 @@ private final class CommitterGate: @unchecked Sendable {
         while !isOpen { pthread_cond_wait(condition, mutex) }
         return error
     }
-}
-
-/// The background thread: runs jobs one after another, at low priority.
-// SAFETY of `@unchecked Sendable`: see the first comment within.
-final class JobRunner: @unchecked Sendable {
-    // Sendable: `waiting` and `stopping` are behind locks; the rest is set before the thread
-    // starts.
-    private let waiting = Mutex<[Job]>([])
-    private let stopping = Atomic<Bool>(false)
-    private let shared: EngineShared
-    private var engine: Engine?
-    private var thread: pthread_t?
-    private var lastVersion: UInt64 = 0
-    private var trimmedVersion: UInt64 = 0
-
-    init(shared: EngineShared) { self.shared = shared }
-
-    func start(_ engine: Engine) {
-        self.engine = engine
-        var handle = pthread_t()
-        let status = pthread_create(
-            &handle, nil, jobMain, Unmanaged.passRetained(self).toOpaque())
-        precondition(status == 0, "a thread for background jobs")
-        thread = handle
-    }
-
-    func submit(_ job: Job) { waiting.withLock { $0.append(job) } }
-
-    /// Cancels what runs and ends the thread.
-    func stop() {
-        stopping.store(true, ordering: .relaxed)
-        if let thread { pthread_join(thread, nil) }
-        thread = nil
-        engine = nil
-    }
-
-    fileprivate func run() {
-        // Lookups and commits go first.
-        ThreadPriority.lower()
-        var ticks = 0
-        while !stopping.load(ordering: .relaxed) {
-            let job = waiting.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-            if let job {
-                carryOut(job)
-            } else {
-                usleep(10_000)
-                ticks += 1
-                if ticks % 50 == 0 { giveMemoryBack() }
-            }
-        }
-    }
-
-    private func carryOut(_ job: Job) {
-        guard let engine else { return }
-        let jobs = shared.jobs
-        jobs.update(job.id) { $0.state = .running }
-        do {
-            let read = try engine.makeReadContext(loop: -1)
-            let context = JobContext(engine: engine, read: read, id: job.id) { [self] in
-                stopping.load(ordering: .relaxed)
-            }
-            defer { read.endTransaction() }
-            let text = try job.body(context)
-            jobs.end(job.id, .done, text: text)
-        } catch let error as EngineError {
-            jobs.end(job.id, error.code == .cancelled ? .cancelled : .failed, text: error.line)
-        } catch {
-            jobs.end(job.id, .failed, text: "\(error)")
-        }
-    }
-
-    /// After a burst of writes the allocator keeps what the requests took: once it is over, the
-    /// free pages go back to the system.
-    private func giveMemoryBack() {
-        let version = shared.pins.published.load(ordering: .relaxed)
-        defer { lastVersion = version }
-        if version > trimmedVersion &+ 10_000, version == lastVersion {
-            trimmedVersion = version
-            ck_release_free_memory()
-        }
-    }
-}
-
-private func jobMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let argument else { return nil }
-    Unmanaged<JobRunner>.fromOpaque(argument).takeRetainedValue().run()
-    return nil
 }

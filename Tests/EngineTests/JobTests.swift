@@ -181,6 +181,67 @@ import Testing
         try check(harness, writer.documents, seed)
     }
 
+    @Test func pausedJobLetsLaterOnesRun() throws {
+        let harness = try EngineHarness()
+        let jobs = harness.engine.shared.jobs
+        let stop = StopSign()
+        let work = Mutex<[String]>([])
+        func job(_ name: String, endsAtOnce: Bool) -> UInt64 {
+            let id = jobs.add(kind: "COMPACT", collection: "")
+            harness.engine.run(
+                Job(id: id) { context in
+                    repeat {
+                        if work.withLock({ $0.last != name }) { work.withLock { $0.append(name) } }
+                        usleep(1_000)
+                        try context.checkpoint()
+                    } while !endsAtOnce && !stop.isSet
+                    return name
+                })
+            return id
+        }
+        let first = job("first", endsAtOnce: false)
+        while jobs.status(first)?.state != .running { usleep(1_000) }
+        #expect(jobs.pause(first))
+        while jobs.status(first)?.state != .paused { usleep(1_000) }
+        #expect(harness.wait(for: job("second", endsAtOnce: true)).state == .done)
+        let third = job("third", endsAtOnce: false)
+        while jobs.status(third)?.state != .running { usleep(1_000) }
+        // Resumed, it waits for its turn: two jobs never work at the same time.
+        #expect(jobs.resume(first))
+        usleep(50_000)
+        #expect(work.withLock { $0 } == ["first", "second", "third"])
+        #expect(jobs.cancel(third))
+        #expect(harness.wait(for: third).state == .cancelled)
+        while work.withLock({ $0.count }) < 4 { usleep(1_000) }
+        stop.set()
+        #expect(harness.wait(for: first).state == .done)
+        #expect(work.withLock { $0 } == ["first", "second", "third", "first"])
+    }
+
+    @Test func pausedJobIsCancelledAndAServerStopsBesideOne() throws {
+        let harness = try EngineHarness()
+        let jobs = harness.engine.shared.jobs
+        func job() -> UInt64 {
+            let id = jobs.add(kind: "COMPACT", collection: "")
+            _ = jobs.pause(id)
+            harness.engine.run(
+                Job(id: id) { context in
+                    while true {
+                        try context.checkpoint()
+                        usleep(1_000)
+                    }
+                })
+            while jobs.status(id)?.state != .paused { usleep(1_000) }
+            return id
+        }
+        let first = job()
+        #expect(jobs.cancel(first))
+        #expect(harness.wait(for: first).state == .cancelled)
+        _ = job()
+        _ = job()
+        try harness.reopen()
+    }
+
     @Test func droppedCollectionIsCleanedAfterARestartToo() throws {
         let harness = try EngineHarness()
         _ = try filled(harness)
