@@ -47,10 +47,7 @@ def exact(base, query, metric, k=TRUTH, block=200):
         for row, candidates in enumerate(found):
             rows = base[candidates].astype(np.float64)
             one = part[row].astype(np.float64)
-            if metric == "cosine":
-                fine = 1 - rows @ one
-            else:
-                fine = ((rows - one) ** 2).sum(1)
+            fine = 1 - rows @ one if metric == "cosine" else ((rows - one) ** 2).sum(1)
             order = np.lexsort((candidates, fine))[:k]
             ids[start + row] = candidates[order]
             distances[start + row] = fine[order]
