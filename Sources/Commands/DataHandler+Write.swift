@@ -320,8 +320,11 @@ extension DataHandler {
         addSlice(session) { [weak self] deadline in
             guard let self else { return false }
             do throws(EngineError) {
-                guard try execution.run(until: deadline) else { return true }
-                removal.ids = execution.matchingIDs(limit: removal.limit)
+                guard try execution.run(until: deadline),
+                    execution.gatherIDs(
+                        from: &removal.place, into: &removal.ids, limit: removal.limit,
+                        until: deadline)
+                else { return true }
                 execution.finish()
                 continueRemoval(removal, session, deferral)
             } catch {
@@ -437,6 +440,8 @@ final class BulkRemoval {
     let limit: Int
     let key: [UInt8]?
     var ids: [[UInt8]] = []
+    /// How far the ids have been gathered.
+    var place = RowPlace.start
     var removed = 0
     private var next = 0
 

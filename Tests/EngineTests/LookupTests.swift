@@ -190,6 +190,33 @@ import Testing
         }
     }
 
+    @Test func idsAreGatheredInSlices() throws {
+        let harness = try EngineHarness(partitions: 3)
+        try harness.create("c")
+        let count = 2_000
+        harness.write(try (0..<count).map { .one(try harness.put("d\($0)", "{}")) })
+        for limit in [0, 1, 700, count, Int.max] {
+            let execution = try FindExecution(harness.request(limit: 0), context: harness.context)
+            defer { execution.finish() }
+            while try !execution.run(until: 0) {}
+            var place = RowPlace.start
+            var ids: [[UInt8]] = []
+            var sliceCount = 0
+            while true {
+                let before = ids.count
+                // A time that is over: as little as possible at once.
+                if execution.gatherIDs(from: &place, into: &ids, limit: limit, until: 0) { break }
+                #expect(ids.count - before <= 256)
+                sliceCount += 1
+                // What is written meanwhile does not matter to the version.
+                harness.write(.one(harness.remove("d\(sliceCount)")))
+                harness.write(.one(try harness.put("d\(sliceCount)", "{}")))
+            }
+            #expect(Set(ids).count == ids.count && ids.count == min(limit, count))
+            #expect(limit < count || sliceCount >= count / 256)
+        }
+    }
+
     private func describe(_ outcome: FindOutcome) -> String {
         var text = "\(outcome.total)"
         for facet in outcome.facets {

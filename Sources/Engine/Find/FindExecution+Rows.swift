@@ -42,17 +42,41 @@ extension FindExecution {
         return !matchingRows(partition: &index, from: &place, limit: 1).isEmpty
     }
 
-    /// The ids of up to `limit` matches.
-    package func matchingIDs(limit: Int) -> [[UInt8]] {
-        var ids: [[UInt8]] = []
-        for (index, bitmap) in matches.enumerated() {
-            let partition = partitions[index]
+    /// Appends the ids of matches from `place` on to `ids` until there are `limit` of them or
+    /// `deadline` on the monotonic clock has passed.
+    ///
+    /// Partition by partition, in the order of their rows; a lock is held for 256 of them.
+    /// - Returns: whether that was all.
+    package func gatherIDs(
+        from place: inout RowPlace, into ids: inout [[UInt8]], limit: Int, until deadline: UInt64
+    ) -> Bool {
+        while ids.count < limit, place.partition < matches.count {
+            let partition = partitions[place.partition]
+            let bitmap = matches[place.partition]
+            let end = min(limit, ids.count + 256)
+            var isAtEnd = false
             partition.lock.lockForReading()
-            defer { partition.lock.unlock() }
-            bitmap.forEach { slot in
-                if ids.count < limit { ids.append([UInt8](partition.id(slot))) }
+            while ids.count < end {
+                guard let slot = bitmap.first(from: place.slot) else {
+                    isAtEnd = true
+                    break
+                }
+                ids.append([UInt8](partition.id(slot)))
+                place.slot = slot + 1
             }
+            partition.lock.unlock()
+            if isAtEnd { place = RowPlace(partition: place.partition + 1, slot: 0) }
+            if Clock.monotonicNanoseconds() >= deadline { break }
         }
-        return ids
+        return ids.count >= limit || place.partition >= matches.count
     }
+}
+
+/// How far the matches of a lookup have been gone through.
+package struct RowPlace: Sendable {
+    package var partition: Int
+    package var slot: Slot
+
+    /// The first row of all.
+    package static let start = RowPlace(partition: 0, slot: 0)
 }
