@@ -37,21 +37,32 @@ struct LogReplay {
         let reader = try store.makeReader()
         var next: LogKey? = LogKey(rawValue: 1)
         while let from = next {
-            try reader.begin()
-            defer { reader.end() }
-            var failure: StoreError?
-            next = try reader.scan(from: from, through: last, countMax: 20_000) { entry in
-                do throws(StoreError) {
-                    try note(entry, reader: reader, in: &books)
-                    return true
-                } catch {
-                    failure = error
-                    return false
-                }
-            }
-            if let failure { throw failure }
+            next = try keepBooks(&books, from: from, through: last, reader, countMax: 20_000)
         }
         return books
+    }
+
+    /// Reads the headers of up to `countMax` entries, in a transaction of its own.
+    ///
+    /// - Returns: where to go on; nil at the end.
+    func keepBooks(
+        _ books: inout Books, from: LogKey, through last: LogKey, _ reader: LogReader,
+        countMax: Int
+    ) throws(StoreError) -> LogKey? {
+        try reader.begin()
+        defer { reader.end() }
+        var failure: StoreError?
+        let next = try reader.scan(from: from, through: last, countMax: countMax) { entry in
+            do throws(StoreError) {
+                try note(entry, reader: reader, in: &books)
+                return true
+            } catch {
+                failure = error
+                return false
+            }
+        }
+        if let failure { throw failure }
+        return next
     }
 
     private func note(
@@ -113,15 +124,17 @@ struct LogReplay {
 /// One thread's share of a replay: the partitions whose index is `worker` modulo `workerCount`.
 // SAFETY of `@unchecked Sendable`: handed to one thread, and looked at again only after that thread
 // was joined.
-private final class ReplayShare: @unchecked Sendable {
+final class ReplayShare: @unchecked Sendable {
     let replay: LogReplay
     let worker: Int
     let workerCount: Int
     let after: LogKey
     let last: LogKey
     let superseded: Set<UInt64>
-    var expiries: [ExpiryQueue.Item] = []
-    var failure: StoreError?
+    private(set) var expiries: [ExpiryQueue.Item] = []
+    /// Entries read so far.
+    private(set) var entryCount = 0
+    fileprivate var failure: StoreError?
     private let parser = JSONParser()
     private let preparer = DocumentPreparer()
 
@@ -137,22 +150,29 @@ private final class ReplayShare: @unchecked Sendable {
         self.superseded = superseded
     }
 
-    func run() {
+    fileprivate func run() {
         do throws(StoreError) {
             let reader = try replay.store.makeReader()
             var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
-            while let from = next {
-                try reader.begin()
-                defer { reader.end() }
-                next = try reader.scan(from: from, through: last, countMax: 2_000) { entry in
-                    take(entry)
-                    return failure == nil
-                }
-                if failure != nil { return }
-            }
+            while let from = next { next = try slice(from: from, reader) }
         } catch {
             failure = error
         }
+    }
+
+    /// Takes up to 2,000 entries, in a transaction of its own.
+    ///
+    /// - Returns: where to go on; nil at the end.
+    func slice(from: LogKey, _ reader: LogReader) throws(StoreError) -> LogKey? {
+        try reader.begin()
+        defer { reader.end() }
+        let next = try reader.scan(from: from, through: last, countMax: 2_000) { entry in
+            entryCount += 1
+            take(entry)
+            return failure == nil
+        }
+        if let failure { throw failure }
+        return next
     }
 
     private func take(_ entry: LogEntryView) {

@@ -6,14 +6,30 @@ import Synchronization
 
 /// Deals all documents out to another number of partitions: built from the log beside the live
 /// ones, then swapped in between two groups.
+///
+/// ```
+/// books (headers) ──> index (documents) ──> catch up, up to 8 rounds ──> the rest and the swap
+///                                                                        between two groups
+/// ```
+/// Progress counts entries read: each is read twice. A pause gives back the pinned version and the
+/// memory of what was built; the job then begins anew.
 package struct ReshardJob: Sendable {
     let count: Int
 
     package init(partitionCount: Int) { count = partitionCount }
 
     package func run(_ context: JobContext) throws -> String {
+        defer { context.engine.shared.buildingByteCount.store(0, ordering: .relaxed) }
+        while true {
+            if try attempt(context) { return "\(count) partitions" }
+            context.engine.shared.buildingByteCount.store(0, ordering: .relaxed)
+        }
+    }
+
+    /// - Returns: false if it was paused on the way.
+    private func attempt(_ context: JobContext) throws -> Bool {
         let engine = context.engine
-        let version = context.read.pins.acquire()
+        var version = context.read.pins.acquire()
         defer { context.read.pins.release(version) }
         let last = try newestLogged(context)
         let old = engine.shared.catalog
@@ -23,40 +39,86 @@ package struct ReshardJob: Sendable {
             }, aliases: old.aliases, generation: old.generation + 1)
         let replay = LogReplay(
             store: engine.store, catalog: fresh, limits: engine.shared.options.limits)
-        context.progress(0, of: 2)
-        let books = try replay.keepBooks(through: last)
-        try context.checkpoint()
-        _ = try replay.index(
-            after: .none, through: last, superseded: books.superseded, workerCount: 1)
-        context.progress(1, of: 2)
-        try context.checkpoint()
-        // Catch up in the background until little is left, then the rest between two groups.
+        var progress = ReplayProgress(
+            of: 2 * (engine.storeStatistics()?.logEntryCount ?? 0))
+        var books = LogReplay.Books()
+        var next: LogKey? = LogKey(rawValue: 1)
+        while let from = next {
+            let before = books.entryCount
+            next = try replay.keepBooks(
+                &books, from: from, through: last, context.read.reader, countMax: 2_000)
+            progress.add(books.entryCount - before, context)
+            if try context.checkpoint(pinning: &version) { return false }
+        }
         var reached = last
+        guard
+            try index(
+                replay, after: .none, through: last, books.superseded, &progress, &version, context)
+        else { return false }
+        // Catch up in the background until little is left, then the rest between two groups.
         for _ in 0..<8 {
             let newest = try newestLogged(context)
             if newest.rawValue - reached.rawValue < 2000 << 16 { break }
-            _ = try replay.index(
-                after: reached, through: newest, superseded: [], workerCount: 1)
+            guard
+                try index(
+                    replay, after: reached, through: newest, [], &progress, &version, context)
+            else { return false }
             reached = newest
-            try context.checkpoint()
         }
-        let start = reached
+        try swap(replay, fresh, replacing: old, reached: reached, context)
+        progress.end(context)
+        return true
+    }
+
+    /// Indexes (after, through] in slices.
+    ///
+    /// - Returns: false if it was paused on the way.
+    private func index(
+        _ replay: LogReplay, after: LogKey, through: LogKey, _ superseded: Set<UInt64>,
+        _ progress: inout ReplayProgress, _ version: inout Version, _ context: JobContext
+    ) throws -> Bool {
+        let share = ReplayShare(
+            replay: replay, worker: 0, workerCount: 1, after: after, last: through,
+            superseded: superseded)
+        var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
+        while let from = next {
+            let before = share.entryCount
+            next = try share.slice(from: from, context.read.reader)
+            progress.add(share.entryCount - before, context)
+            // Nobody else sees these partitions yet.
+            let byteCount = replay.catalog.collections.values.reduce(0) { sum, view in
+                view.partitions.reduce(sum) { $0 + $1.byteCount }
+            }
+            context.engine.shared.buildingByteCount.store(byteCount, ordering: .relaxed)
+            try requireSame(replay.catalog, context)
+            if try context.checkpoint(pinning: &version) { return false }
+        }
+        return true
+    }
+
+    private static let changed = EngineError(
+        .conflict, "", "a collection changed meanwhile", hint: "run RESHARD again")
+
+    /// Gives up early if the work will not be taken: `fresh` is one generation ahead.
+    private func requireSame(_ fresh: Catalog, _ context: JobContext) throws(EngineError) {
+        let generation = context.engine.shared.catalogGeneration.load(ordering: .acquiring)
+        guard generation + 1 == fresh.generation else { throw Self.changed }
+    }
+
+    private func swap(
+        _ replay: LogReplay, _ fresh: Catalog, replacing old: Catalog, reached: LogKey,
+        _ context: JobContext
+    ) throws {
         try context.onCommitter { [count] committer in
             try committer.requireEmptyTail()
-            let now = committer.shared.catalog
-            guard now.generation == old.generation else {
-                throw EngineError(
-                    .conflict, "", "a collection changed meanwhile", hint: "run RESHARD again")
-            }
+            guard committer.shared.catalog.generation == old.generation else { throw Self.changed }
             let end = LogKey(version: committer.lastVersion, index: (1 << 16) - 1)
-            if end > start {
+            if end > reached {
                 _ = try replay.index(
-                    after: start, through: end, superseded: [], workerCount: 1)
+                    after: reached, through: end, superseded: [], workerCount: 1)
             }
             try committer.adopt(fresh, partitionCount: count)
         }
-        context.progress(2, of: 2)
-        return "\(count) partitions"
     }
 
     /// The last key that is in the log and not only in the tail that waits for the disk.
@@ -69,6 +131,23 @@ package struct ReshardJob: Sendable {
         return LogKey(
             version: Version(newest.load(ordering: .relaxed)), index: (1 << 16) - 1)
     }
+}
+
+/// How many entries a replay has read, and how many it is about to read.
+struct ReplayProgress {
+    private var done = 0
+    private var of: Int
+
+    init(of: Int) { self.of = of }
+
+    mutating func add(_ count: Int, _ context: JobContext) {
+        done += count
+        // What is written meanwhile comes on top.
+        of = max(of, done)
+        context.progress(done, of: of)
+    }
+
+    func end(_ context: JobContext) { context.progress(of, of: of) }
 }
 
 extension Committer {

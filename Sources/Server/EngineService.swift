@@ -112,7 +112,19 @@ package final class EngineService: Sendable {
             ServerHooks.Section(title: "Collections", lines: collectionLines(engine)),
             ServerHooks.Section(title: "Indexes", lines: indexLines(engine)),
             ServerHooks.Section(title: "Shards", lines: shardLines(engine)),
+            ServerHooks.Section(title: "Jobs", lines: jobLines(engine)),
         ]
+    }
+
+    /// The jobs that have not ended.
+    private static func jobLines(_ engine: Engine) -> [(key: String, value: String)] {
+        engine.shared.jobs.all.filter { $0.endedMilliseconds == 0 }.map { job in
+            (
+                "job\(job.id)",
+                "kind=\(job.kind),collection=\(job.collection),state=\(job.state.rawValue),"
+                    + "done=\(job.done),of=\(job.of)"
+            )
+        }
     }
 
     private static func collectionLines(_ engine: Engine) -> [(key: String, value: String)] {

@@ -181,6 +181,44 @@ import Testing
         try check(harness, writer.documents, seed)
     }
 
+    @Test func reshardShowsHowFarItIsAndStopsWithinTheReplay() throws {
+        let harness = try EngineHarness(partitions: 2)
+        let documents = try filled(harness, 5_000)
+        let jobs = harness.engine.shared.jobs
+        func pausedReshard() -> UInt64 {
+            let id = jobs.add(kind: "RESHARD", collection: "")
+            _ = jobs.pause(id)
+            let job = ReshardJob(partitionCount: 3)
+            harness.engine.run(Job(id: id) { try job.run($0) })
+            while jobs.status(id)?.state != .paused { usleep(1_000) }
+            return id
+        }
+        let first = pausedReshard()
+        let status = try #require(jobs.status(first))
+        #expect(status.done == 2_000 && status.of == 10_000)
+        // What is paused pins nothing.
+        let pins = harness.engine.shared.pins
+        harness.write(.one(try harness.put("d0", #"{"n":0,"k":"w0"}"#)))
+        #expect(pins.horizon() == harness.engine.publishedVersion)
+        #expect(jobs.cancel(first))
+        #expect(harness.wait(for: first).state == .cancelled)
+        #expect(harness.view.partitions.count == 2)
+        let second = pausedReshard()
+        // Trimming goes on: the removed must not come back.
+        harness.engine.shared.updateSettings { $0.retentionMilliseconds = 0 }
+        harness.write(.one(harness.remove("d1")))
+        #expect(try harness.trimAll())
+        #expect(jobs.resume(second))
+        #expect(harness.wait(for: second).state == .done)
+        #expect(jobs.status(second).map { $0.done == $0.of } == true)
+        #expect(harness.view.partitions.count == 3)
+        #expect(harness.engine.shared.buildingByteCount.load(ordering: .relaxed) == 0)
+        #expect(try harness.fetch("d1") == nil)
+        for filter in ["{}", #"{"n":{"$gte":0}}"#] {
+            #expect(try harness.find(harness.request(filter)).total == documents.count - 1)
+        }
+    }
+
     @Test func pausedJobLetsLaterOnesRun() throws {
         let harness = try EngineHarness()
         let jobs = harness.engine.shared.jobs
