@@ -130,7 +130,7 @@ extension DataHandler {
     ) throws(EngineError) -> PreparedDocument {
         do {
             var prepared = try preparer.prepare(
-                document, schema: view.schema, parser: context.parser,
+                document, schema: view.writeSchema, parser: context.parser,
                 nowMilliseconds: Clock.wallMilliseconds(), heldVectors: vectors.map(\.field))
             if !vectors.isEmpty {
                 prepared.vectors.removeAll { held in
@@ -150,7 +150,7 @@ extension DataHandler {
     ) throws(EngineError) -> [PreparedDocument.VectorValue] {
         var values: [PreparedDocument.VectorValue] = []
         for (name, bytes) in try options.vectors() {
-            guard let field = view.schema.field(at: name) else {
+            guard let field = view.writeSchema.field(at: name) else {
                 throw EngineError(.invalid, name, "is no declared vector field")
             }
             guard !values.contains(where: { $0.field == field.number }) else {

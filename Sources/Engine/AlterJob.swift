@@ -5,15 +5,17 @@ package import Primitives
 package import Schema
 import Synchronization
 
-/// Carries out an `ALTER` online: checks stored documents against new rules, makes new columns,
-/// fills them in slices, and only then lets queries use them.
+/// Carries out an `ALTER` online: checks stored documents against new rules, makes new columns and
+/// tables of unique values, fills them in slices, and only then lets the new schema take hold.
 ///
 /// ```
-/// check ──> swap the schema (new columns are kept up to date from here on, but not used)
-///       ──> fill old rows in slices ──> unique keys ──> ready
+/// check ──> swap the view: new columns are kept up to date, but not used
+///       ──> fill old rows in slices ──> gather unique values in slices ──> the schema is in force
 /// ```
-/// If a check fails nothing has changed; if a unique key turns out to be held twice the old schema
-/// comes back.
+/// Until then the old schema is in force: writes take their form from it (defaults, stamps,
+/// undeclared members), its rules and unique keys hold, and the coming rules hold as well. So
+/// whenever the change fails or is cancelled, every document still obeys the old schema, and
+/// nothing has to be undone but the indexes.
 package struct AlterJob: Sendable {
     let name: String
     let change: JSON
@@ -43,9 +45,10 @@ package struct AlterJob: Sendable {
             let plan = try plan(for: view, limits: engine.shared.options.limits)
             return try carryOut(plan, view, context)
         } catch let error as EngineError {
+            // A server that stops comes back with what is on disk, and goes on from there.
             if error.code != .cancelled || !context.isStopping {
-                try? context.onCommitter { [name] committer in
-                    guard let view = committer.shared.catalog.collections[name] else { return }
+                try? context.onCommitter { committer in
+                    guard let view = committer.shared.catalog.byID[view.id] else { return }
                     try committer.notePending(view, nil)
                 }
             }
@@ -58,20 +61,28 @@ package struct AlterJob: Sendable {
     ) throws -> String {
         var checkedUpTo = Version.zero
         if plan.needsValidation {
-            checkedUpTo = try check(view, plan, after: .zero, context)
+            checkedUpTo = try check(view.id, plan, after: .zero, context)
             for _ in 0..<5 where checkedUpTo < context.engine.publishedVersion {
-                checkedUpTo = try check(view, plan, after: checkedUpTo, context)
+                checkedUpTo = try check(view.id, plan, after: checkedUpTo, context)
             }
         }
         try swap(plan, view.id, checkedUpTo, context)
         do {
             try fill(plan.columnsToBuild, plan.schema, view.id, context)
-            try finish(plan, view, context)
+            try gatherUniques(plan.uniqueToBuild, view.id, context)
+            try finish(plan, view.id, context)
         } catch {
             try? revert(plan, view, context)
             throw error
         }
         return "done"
+    }
+
+    private func view(_ id: UInt32, _ context: JobContext) throws(EngineError) -> CollectionView {
+        guard let view = context.engine.shared.catalog.byID[id] else {
+            throw EngineError(.notFound, name, "the collection has been dropped")
+        }
+        return view
     }
 
     // MARK: - Checks
@@ -81,10 +92,12 @@ package struct AlterJob: Sendable {
     /// - Returns: the version up to which all documents are checked.
     /// - Throws: `INVALID` with up to ten offenders.
     private func check(
-        _ view: CollectionView, _ plan: SchemaChange.Result, after: Version, _ context: JobContext
+        _ id: UInt32, _ plan: SchemaChange.Result, after: Version, _ context: JobContext
     ) throws -> Version {
+        let view = try view(id, context)
         let version = context.read.pins.acquire()
-        defer { context.read.pins.release(version) }
+        var pinned = version
+        defer { context.read.pins.release(pinned) }
         var checker = SchemaChecker(
             schema: plan.schema, limits: context.engine.shared.options.limits)
         let total = view.documentCount
@@ -102,7 +115,11 @@ package struct AlterJob: Sendable {
                 seen += rows.count
                 context.read.endTransaction()
                 context.progress(min(seen, total), of: total)
-                try context.checkpoint()
+                let wasPaused = try context.checkpoint(pinning: &pinned)
+                if wasPaused, try self.view(id, context).partitions[0] !== view.partitions[0] {
+                    // Dealt out anew meanwhile: these partitions are no longer kept up to date.
+                    return try check(id, plan, after: after, context)
+                }
             }
         }
         if let error = checker.error { throw error }
@@ -121,8 +138,9 @@ package struct AlterJob: Sendable {
                 try committer.checkNewest(
                     view, plan.schema, after: checkedUpTo, limits: limits)
             }
-            let unenforced = Set(plan.uniqueToBuild)
-            let changed = view.changed(schema: plan.schema, unenforced: unenforced)
+            let changed = view.changed(
+                schema: plan.schema, unenforced: Set(plan.uniqueToBuild),
+                former: Self.form(of: view.schema, until: plan.schema, limits))
             for partition in view.partitions {
                 partition.lock.lockForWriting()
                 defer { partition.lock.unlock() }
@@ -131,8 +149,8 @@ package struct AlterJob: Sendable {
                     partition.addColumn(field, isReady: false)
                 }
             }
-            for number in plan.uniqueToDrop {
-                committer.uniques[view.id]?[number] = nil
+            for number in plan.uniqueToBuild {
+                committer.uniques[view.id, default: [:]][number] = UniqueTable()
             }
             committer.swapView(changed)
             for partition in view.partitions {
@@ -141,6 +159,21 @@ package struct AlterJob: Sendable {
                 partition.lock.unlock()
             }
         }
+    }
+
+    /// The schema that gives documents their form until the change is done: the old one. Where that
+    /// drops undeclared members, those that the new one declares are let through: an `ALTER` that
+    /// was accepted must not cost a client its data.
+    private static func form(of old: Schema, until new: Schema, _ limits: Limits) -> Schema {
+        guard old.unknown == .drop else { return old }
+        var added = JSONObject()
+        for field in new.fields where old.field(at: field.path) == nil {
+            let parent = field.path.lastIndex(of: ".").map { String(field.path[..<$0]) }
+            guard parent.map({ old.field(at: $0) != nil }) ?? true else { continue }
+            added[field.path] = .object(JSONObject([(key: "type", value: .string("json"))]))
+        }
+        let change = JSON.object(JSONObject([(key: "add", value: .object(added))]))
+        return (try? SchemaChange(parsing: change).applied(to: old, limits: limits).schema) ?? old
     }
 
     // MARK: - Filling
@@ -153,13 +186,10 @@ package struct AlterJob: Sendable {
         _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext,
         isReverting: Bool = false
     ) throws {
-        guard !fields.isEmpty, let view = context.engine.shared.catalog.collections[name],
-            view.id == id
-        else { return }
-        let version = context.read.pins.acquire()
+        guard !fields.isEmpty else { return }
+        let view = try view(id, context)
+        var version = context.read.pins.acquire()
         defer { context.read.pins.release(version) }
-        let preparer = DocumentPreparer()
-        let depth = context.engine.shared.options.limits.documentDepthMax + 1
         let total = view.partitions.reduce(0) { $0 + $1.slotBound }
         var seen = 0
         for partition in view.partitions {
@@ -168,20 +198,7 @@ package struct AlterJob: Sendable {
                 let rows = partition.allRows(
                     from: &slot, since: version, limit: Self.slice)
                 if rows.isEmpty { break }
-                var prepared: [(slot: Slot, key: LogKey, document: PreparedDocument)] = []
-                for row in rows {
-                    let document: PreparedDocument? = try context.read.withEntry(row.key) { entry in
-                        guard
-                            let root = try? context.read.parser.parse(
-                                entry.document, depthMax: depth)
-                        else { return nil }
-                        return preparer.extract(
-                            from: root, minified: context.read.parser.minified,
-                            schema: schema)
-                    }
-                    if let document { prepared.append((row.slot, row.key, document)) }
-                }
-                context.read.endTransaction()
+                let prepared = try extract(rows, schema, context)
                 partition.lock.lockForWriting()
                 for row in prepared where partition.key(row.slot) == row.key {
                     for field in fields {
@@ -191,31 +208,90 @@ package struct AlterJob: Sendable {
                 partition.lock.unlock()
                 seen += rows.count
                 context.progress(min(seen, total), of: total)
-                if !isReverting { try context.checkpoint() }
+                // After a pause a newer version is pinned: rows that it does not see are seen by
+                // no lookup that begins once the columns are used.
+                if !isReverting { try context.checkpoint(pinning: &version) }
                 if context.isStopping { throw EngineError(.cancelled, name, "the server stops") }
             }
         }
     }
 
-    /// Enforces new unique keys and lets queries use the new columns.
+    private func extract(
+        _ rows: [(slot: Slot, key: LogKey)], _ schema: Schema, _ context: JobContext
+    ) throws -> [(slot: Slot, key: LogKey, document: PreparedDocument)] {
+        let preparer = DocumentPreparer()
+        let depth = context.engine.shared.options.limits.documentDepthMax + 1
+        var prepared: [(slot: Slot, key: LogKey, document: PreparedDocument)] = []
+        for row in rows {
+            let document: PreparedDocument? = try context.read.withEntry(row.key) { entry in
+                guard let root = try? context.read.parser.parse(entry.document, depthMax: depth)
+                else { return nil }
+                return preparer.extract(
+                    from: root, minified: context.read.parser.minified, schema: schema)
+            }
+            if let document { prepared.append((row.slot, row.key, document)) }
+        }
+        context.read.endTransaction()
+        return prepared
+    }
+
+    /// Puts the values that live rows hold of new unique fields into the committer's tables, which
+    /// writes keep up to date meanwhile. REQUIRES: their columns are filled.
+    private func gatherUniques(
+        _ fields: [FieldNumber], _ id: UInt32, _ context: JobContext
+    ) throws {
+        guard !fields.isEmpty else { return }
+        let view = try view(id, context)
+        let total = view.documentCount
+        var seen = 0
+        for (index, partition) in view.partitions.enumerated() {
+            var slot: Slot = 0
+            while true {
+                let rows = partition.liveRows(from: &slot, after: .zero, limit: 512)
+                if rows.isEmpty { break }
+                var values: [UniqueRow] = []
+                partition.lock.lockForReading()
+                for row in rows where partition.key(row.slot) == row.key {
+                    for field in fields {
+                        guard let value = partition.uniqueHash(field: field, slot: row.slot) else {
+                            continue
+                        }
+                        values.append(
+                            UniqueRow(
+                                field: field, number: partition.number(row.slot), key: row.key,
+                                value: value))
+                    }
+                }
+                partition.lock.unlock()
+                try context.onCommitter { [values] committer in
+                    guard let view = committer.shared.catalog.byID[id] else { return }
+                    committer.addUniques(values, view, partition: index)
+                }
+                seen += rows.count
+                context.progress(min(seen, total), of: total)
+                try context.checkpoint()
+            }
+        }
+    }
+
+    /// Lets the new schema, its columns and unique keys take hold.
     private func finish(
-        _ plan: SchemaChange.Result, _ old: CollectionView, _ context: JobContext
+        _ plan: SchemaChange.Result, _ id: UInt32, _ context: JobContext
     ) throws {
         try context.onCommitter { [name] committer in
-            guard let view = committer.shared.catalog.collections[name], view.id == old.id else {
+            guard let view = committer.shared.catalog.byID[id] else {
                 throw EngineError(.notFound, name, "the collection has been dropped")
             }
-            if let offender = committer.firstDuplicate(view, fields: plan.uniqueToBuild) {
-                throw offender
+            for field in plan.uniqueToBuild {
+                if let error = committer.duplicateError(view, field: field) { throw error }
             }
+            try committer.replace(view.changed(schema: plan.schema), pending: nil)
             for partition in view.partitions {
                 partition.lock.lockForWriting()
                 for number in plan.columnsToBuild { partition.markReady(number) }
                 partition.lock.unlock()
             }
-            let ready = view.changed(schema: plan.schema, unenforced: [])
-            try committer.replace(ready, pending: nil)
-            committer.rebuildUniques(ready)
+            for number in plan.uniqueToDrop { committer.uniques[id]?[number] = nil }
         }
     }
 
@@ -231,6 +307,7 @@ package struct AlterJob: Sendable {
         let lost = (plan.columnsToBuild + plan.columnsToDrop).filter {
             old.schema.field(numbered: $0)?.hasEntries ?? false
         }
+        // In memory alone, so that it cannot fail: on disk the old schema never went.
         try context.onCommitter { committer in
             guard let view = committer.shared.catalog.byID[old.id] else { return }
             for partition in view.partitions {
@@ -242,9 +319,8 @@ package struct AlterJob: Sendable {
                     partition.addColumn(field, isReady: false)
                 }
             }
-            let reverted = view.changed(schema: old.schema, unenforced: Set(lost))
-            try committer.replace(reverted, pending: nil)
-            committer.rebuildUniques(reverted)
+            committer.swapView(view.changed(schema: old.schema))
+            for number in plan.uniqueToBuild { committer.uniques[old.id]?[number] = nil }
         }
         try fill(lost, old.schema, old.id, context, isReverting: true)
         try context.onCommitter { committer in
@@ -254,56 +330,9 @@ package struct AlterJob: Sendable {
                 for number in lost { partition.markReady(number) }
                 partition.lock.unlock()
             }
-            let ready = view.changed(unenforced: [])
-            committer.swapView(ready)
-            committer.rebuildUniques(ready)
+            // A lookup that began before the filling must not go on with these columns.
+            committer.swapView(view.changed(schema: old.schema))
         }
-    }
-}
-
-/// Checks stored documents against a schema and collects offenders.
-struct SchemaChecker {
-    private let schema: Schema
-    private let parser = JSONParser()
-    private let preparer = DocumentPreparer()
-    private let limits: Limits
-    /// The first by id, with what is wrong, in order.
-    private var offenders: [(id: [UInt8], text: String)] = []
-    private static let countMax = 10
-
-    init(schema: Schema, limits: Limits) {
-        self.schema = schema
-        self.limits = limits
-    }
-
-    mutating func check(
-        _ document: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, held: [VectorReference]
-    ) {
-        do {
-            _ = try preparer.prepare(
-                document, schema: schema, parser: parser, nowMilliseconds: 0,
-                heldVectors: held.map(\.field))
-        } catch {
-            note([UInt8](id), error)
-        }
-    }
-
-    private mutating func note(_ id: [UInt8], _ error: ValidationError) {
-        let place =
-            offenders.firstIndex { id.lexicographicallyPrecedes($0.id) } ?? offenders.count
-        guard place < Self.countMax else { return }
-        let text = "\(String(decoding: id, as: UTF8.self)) (\(error.message))"
-        offenders.insert((id, text), at: place)
-        if offenders.count > Self.countMax { offenders.removeLast() }
-    }
-
-    /// What to answer, if anything is wrong.
-    var error: EngineError? {
-        guard !offenders.isEmpty else { return nil }
-        return EngineError(
-            .invalid, "",
-            "stored documents break the new rule: " + offenders.map(\.text).joined(separator: ", "),
-            hint: "mend them first; nothing was changed")
     }
 }
 
@@ -332,57 +361,5 @@ extension Committer {
     /// Swaps a view without writing its row: the old schema stays on disk until the work is done.
     func swapView(_ view: CollectionView) {
         shared.setCatalog(shared.catalog.replacing(view))
-    }
-
-    /// Checks what changed after `version`; the committer stands still meanwhile.
-    func checkNewest(
-        _ view: CollectionView, _ schema: Schema, after version: Version, limits: Limits
-    ) throws {
-        var checker = SchemaChecker(schema: schema, limits: limits)
-        try reader.begin()
-        defer { reader.end() }
-        for partition in view.partitions {
-            var slot: Slot = 0
-            while true {
-                let rows = partition.liveRows(from: &slot, after: version, limit: 1024)
-                if rows.isEmpty { break }
-                for row in rows {
-                    try withEntry(row.key) { entry in
-                        checker.check(entry.document, id: entry.id, held: entry.vectors)
-                    }
-                }
-            }
-        }
-        if let error = checker.error { throw error }
-    }
-
-    /// The first value that two documents hold of a field that is to be unique.
-    func firstDuplicate(_ view: CollectionView, fields: [FieldNumber]) -> EngineError? {
-        for field in fields {
-            var holders: [UInt64: (Int, UInt32)] = [:]
-            var duplicates: [String] = []
-            for (index, partition) in view.partitions.enumerated() {
-                partition.forEachUniqueValue(field: field) { number, value in
-                    if let (place, holder) = holders[value] {
-                        let first = view.partitions[place].heads.id(holder)
-                        let second = partition.heads.id(number)
-                        if duplicates.count < 10 {
-                            duplicates.append(
-                                String(decoding: first, as: UTF8.self) + " and "
-                                    + String(decoding: second, as: UTF8.self))
-                        }
-                    } else {
-                        holders[value] = (index, number)
-                    }
-                }
-            }
-            if !duplicates.isEmpty {
-                return EngineError(
-                    .duplicate, view.schema.field(numbered: field)?.path ?? "",
-                    "documents share a value: " + duplicates.joined(separator: ", "),
-                    hint: "mend them first; nothing was changed")
-            }
-        }
-        return nil
     }
 }

@@ -17,14 +17,22 @@ package final class CollectionView: Sendable {
     package let schemaGeneration: UInt64
     package let partitions: [CollectionPartition]
     private let hashSeed: UInt64
+    /// While an `ALTER` builds what `schema` needs: the schema that is still in force. Writes take
+    /// their form from it and must obey both, so that the change can be taken back.
+    let former: Schema?
     /// Fields that are to be unique once an `ALTER` has found no duplicates.
     let unenforced: Set<FieldNumber>
-    /// Numbers of the schema's unique fields.
+    /// Numbers of the schema's unique fields that are in force.
     let uniqueFields: [FieldNumber]
+    /// Those and the ones that are being built.
+    let trackedUniques: [FieldNumber]
+    /// Fields of `former` whose values are unique until the change is done.
+    let formerUniques: [FieldNumber]
 
     package init(
         id: UInt32, name: String, schema: Schema, generation: UInt64, schemaGeneration: UInt64,
-        partitions: [CollectionPartition], hashSeed: UInt64, unenforced: Set<FieldNumber> = []
+        partitions: [CollectionPartition], hashSeed: UInt64, unenforced: Set<FieldNumber> = [],
+        former: Schema? = nil
     ) {
         precondition(!partitions.isEmpty, "a collection has at least one partition")
         self.id = id
@@ -35,10 +43,22 @@ package final class CollectionView: Sendable {
         self.partitions = partitions
         self.hashSeed = hashSeed
         self.unenforced = unenforced
-        uniqueFields = schema.fields.filter {
-            $0.definition.isUnique && !unenforced.contains($0.number)
-        }.map(\.number)
+        self.former = former
+        let tracked = Self.uniques(of: schema)
+        trackedUniques = tracked
+        uniqueFields = tracked.filter { !unenforced.contains($0) }
+        formerUniques = former.map { Self.uniques(of: $0).filter { !tracked.contains($0) } } ?? []
     }
+
+    private static func uniques(of schema: Schema) -> [FieldNumber] {
+        schema.fields.filter(\.definition.isUnique).map(\.number)
+    }
+
+    /// The schema that gives stored documents their form: defaults, stamps, undeclared members.
+    package var writeSchema: Schema { former ?? schema }
+
+    /// Whether the committer keeps values of this collection apart.
+    var hasUniques: Bool { !trackedUniques.isEmpty || !formerUniques.isEmpty }
 
     /// The id's hash, seeded per data directory: the same in every partitioning.
     package func hash(_ id: UnsafeRawBufferPointer) -> UInt64 { Hash64.hash(id, seed: hashSeed) }
@@ -52,16 +72,22 @@ package final class CollectionView: Sendable {
         partitions[partitionIndex(hash: hash)]
     }
 
-    /// A copy with another schema or other partitions, one generation on.
+    /// A copy with other partitions, one generation on.
+    func changed(partitions: [CollectionPartition]) -> CollectionView {
+        CollectionView(
+            id: id, name: name, schema: schema, generation: generation + 1,
+            schemaGeneration: schemaGeneration, partitions: partitions, hashSeed: hashSeed,
+            unenforced: unenforced, former: former)
+    }
+
+    /// A copy with another schema; with `former` it is only being built.
     func changed(
-        schema: Schema? = nil, partitions: [CollectionPartition]? = nil,
-        unenforced: Set<FieldNumber>? = nil
+        schema: Schema, unenforced: Set<FieldNumber> = [], former: Schema? = nil
     ) -> CollectionView {
         CollectionView(
-            id: id, name: name, schema: schema ?? self.schema, generation: generation + 1,
-            schemaGeneration: schemaGeneration + (schema == nil ? 0 : 1),
-            partitions: partitions ?? self.partitions, hashSeed: hashSeed,
-            unenforced: unenforced ?? self.unenforced)
+            id: id, name: name, schema: schema, generation: generation + 1,
+            schemaGeneration: schemaGeneration + 1, partitions: partitions, hashSeed: hashSeed,
+            unenforced: unenforced, former: former)
     }
 }
 
@@ -80,7 +106,7 @@ package final class Catalog: Sendable {
         self.aliases = aliases
         self.generation = generation
         byID = Dictionary(uniqueKeysWithValues: collections.values.map { ($0.id, $0) })
-        fillsReads = collections.values.contains { $0.schema.fillsReads }
+        fillsReads = collections.values.contains { $0.writeSchema.fillsReads }
     }
 
     /// The collection of that name, or the one that the alias points to.

@@ -80,38 +80,28 @@ extension Committer {
         }
     }
 
-    /// Brings the unique tables up to a group's outcome. Called after ``apply(_:)``, with the keys
-    /// that the documents held before it.
-    func settleUniques(
-        _ entries: [StagedEntry], released: [(view: CollectionView, FieldNumber, UInt64)]
-    ) {
-        for (view, field, key) in released {
-            uniques[view.id]?[field]?.remove(key)
-        }
-        for entry in entries {
-            guard !entry.view.uniqueFields.isEmpty, let prepared = entry.prepared else { continue }
-            let partition = entry.view.partitions[entry.partition]
-            let number = entry.id.withUnsafeBytes {
-                partition.heads.number(hash: entry.hash, id: $0)
+    /// Brings the unique tables up to a group's outcome. Called after ``apply(_:)``.
+    func settleUniques(_ entries: [StagedEntry]) {
+        for entry in entries where !entry.released.isEmpty {
+            guard let holder = holder(entry) else { continue }
+            for unique in entry.released {
+                uniques[entry.view.id]?[unique.field]?.remove(unique.key, holder)
             }
-            guard let number, partition.heads.key(number) == entry.key else { continue }
-            for (field, key, _) in uniqueKeys(prepared, entry.view) {
-                uniques[entry.view.id, default: [:]][field, default: UniqueTable()].set(
-                    key, to: UniqueTable.Holder(partition: entry.partition, number: number))
+        }
+        for entry in entries where !entry.uniques.isEmpty {
+            guard let holder = holder(entry),
+                entry.view.partitions[holder.partition].heads.key(holder.number) == entry.key
+            else { continue }
+            for unique in entry.uniques {
+                uniques[entry.view.id, default: [:]][unique.field, default: UniqueTable()].add(
+                    unique.key, holder)
             }
         }
     }
 
-    /// The unique keys that a group's documents hold before it is applied.
-    func heldBefore(_ entries: [StagedEntry])
-        -> [(view: CollectionView, FieldNumber, UInt64)]
-    {
-        var held: [(view: CollectionView, FieldNumber, UInt64)] = []
-        for entry in entries where !entry.view.uniqueFields.isEmpty {
-            for (field, key) in heldKeys(entry.view, id: entry.id, hash: entry.hash) {
-                held.append((entry.view, field, key))
-            }
-        }
-        return held
+    private func holder(_ entry: StagedEntry) -> UniqueTable.Holder? {
+        let heads = entry.view.partitions[entry.partition].heads
+        let number = entry.id.withUnsafeBytes { heads.number(hash: entry.hash, id: $0) }
+        return number.map { UniqueTable.Holder(partition: entry.partition, number: $0) }
     }
 }

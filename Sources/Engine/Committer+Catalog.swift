@@ -108,23 +108,4 @@ extension Committer {
             CollectionRow(id: view.id, schema: view.schema, pending: change).bytes)
         try writer.commit()
     }
-
-    /// Fills a collection's unique tables from its live rows.
-    ///
-    /// - Complexity: O(documents × unique fields).
-    func rebuildUniques(_ view: CollectionView) {
-        var tables: [FieldNumber: UniqueTable] = [:]
-        for field in view.uniqueFields {
-            var table = UniqueTable()
-            for (index, partition) in view.partitions.enumerated() {
-                partition.forEachUniqueValue(field: field) { number, value in
-                    table.set(
-                        uniqueKey(field, view, value),
-                        to: UniqueTable.Holder(partition: index, number: number))
-                }
-            }
-            tables[field] = table
-        }
-        uniques[view.id] = tables
-    }
 }

@@ -57,8 +57,10 @@ extension Committer {
                 prepared = try restamp(prepared, old: old, schema: view.schema)
             }
             let returned = returnedDocument(operation.returning, old: old, new: prepared.bytes)
+            let both = try conformed(prepared, view, held: [])
             try stageDocument(
-                prepared, operation, view: view, state: state, logOperation: .put,
+                both.document, former: both.former, operation, view: view, state: state,
+                logOperation: .put,
                 into: &stage, key: key, now: now)
             return .staged(
                 .written(id: operation.id, version: key.version, returned: returned))
@@ -98,7 +100,8 @@ extension Committer {
         let held = state.isPresent ? try heldVectors(state, stage) : []
         let brought = operation.patchVectors
         var prepared = try prepare(
-            patched, schema: view.schema, now: now, heldVectors: held + brought.map(\.field))
+            patched, schema: view.writeSchema, now: now,
+            heldVectors: held + brought.map(\.field))
         if !brought.isEmpty {
             prepared.vectors.removeAll { own in brought.contains { $0.field == own.field } }
             prepared.vectors += brought
@@ -108,9 +111,11 @@ extension Committer {
             prepared = try restamp(prepared, old: old, schema: view.schema)
         }
         let returned = returnedDocument(operation.returning, old: old, new: prepared.bytes)
+        let both = try conformed(prepared, view, held: held)
         try stageDocument(
-            prepared, operation, view: view, state: state, logOperation: .patch, into: &stage,
-            key: key, now: now, droppedPaths: update.touchedPaths)
+            both.document, former: both.former, operation, view: view, state: state,
+            logOperation: .patch, into: &stage, key: key, now: now,
+            droppedPaths: update.touchedPaths)
         return .staged(.written(id: operation.id, version: key.version, returned: returned))
     }
 
@@ -132,13 +137,14 @@ extension Committer {
     private func adapted(
         _ operation: WriteOperation, to view: CollectionView, now: Int64
     ) throws(EngineError) -> WriteOperation {
-        let old = operation.collection.schema
+        let old = operation.collection.writeSchema
+        let new = view.writeSchema
         var adapted = operation
         adapted.collection = view
         var vectors = operation.patchVectors
         if case .put(let prepared) = operation.kind { vectors = prepared.vectors }
         let areKept = vectors.allSatisfy {
-            view.schema.field(numbered: $0.field)?.type == old.field(numbered: $0.field)?.type
+            new.field(numbered: $0.field)?.type == old.field(numbered: $0.field)?.type
         }
         guard areKept else {
             throw EngineError(
@@ -155,7 +161,7 @@ extension Committer {
         if case .put(let prepared) = operation.kind {
             do {
                 var again = try preparer.prepare(
-                    prepared.bytes, schema: view.schema, parser: parser, nowMilliseconds: now,
+                    prepared.bytes, schema: new, parser: parser, nowMilliseconds: now,
                     heldVectors: vectors.map(\.field))
                 again.vectors = vectors
                 adapted.kind = .put(again)
@@ -302,6 +308,42 @@ extension Committer {
     }
 
     // MARK: - Preparing on this thread
+
+    /// A prepared document as the indexes take it while an `ALTER` is under way: the bytes are
+    /// those of the schema in force, the entries those of the one that is being built.
+    ///
+    /// - Returns: that, and the document by the schema in force; or it alone, as it is, where no
+    ///   change is under way.
+    /// - Throws: `INVALID` where it breaks a rule of the schema that is being built.
+    private func conformed(
+        _ prepared: PreparedDocument, _ view: CollectionView, held: [FieldNumber]
+    ) throws(EngineError) -> (document: PreparedDocument, former: PreparedDocument?) {
+        guard view.former != nil else { return (prepared, nil) }
+        do {
+            _ = try preparer.prepare(
+                prepared.bytes, schema: view.schema, parser: parser, nowMilliseconds: 0,
+                depthMax: options.limits.documentDepthMax + 1,
+                heldVectors: prepared.vectors.map(\.field) + held)
+        } catch {
+            let error = EngineError(error)
+            throw EngineError(
+                error.code, error.path, error.text, hint: "an ALTER that is under way asks for it")
+        }
+        let document: PreparedDocument? = prepared.bytes.withUnsafeBytes { bytes in
+            guard
+                let root = try? parser.parse(
+                    bytes, depthMax: options.limits.documentDepthMax + 1)
+            else { return nil }
+            return preparer.extract(from: root, minified: parser.minified, schema: view.schema)
+        }
+        guard var document else {
+            throw EngineError(.corrupt, "", "the prepared document cannot be read")
+        }
+        // Where a default was filled in, its strings and those of the text were copied aside.
+        if document.bytes.count != prepared.bytes.count { document.bytes = prepared.bytes }
+        document.vectors = prepared.vectors
+        return (document, prepared)
+    }
 
     private func prepare(
         _ tree: JSON, schema: Schema, now: Int64, heldVectors: [FieldNumber]

@@ -77,9 +77,8 @@ extension Committer {
     /// - Returns: what to answer its writes if it could not be committed.
     func finish(_ stage: StagedGroup, upTo version: Version) -> EngineError? {
         if let failure = write(stage, upTo: version) { return failure }
-        let released = heldBefore(stage.entries)
         apply(stage.entries)
-        settleUniques(stage.entries, released: released)
+        settleUniques(stage.entries)
         lastVersion = version
         shared.publish(version)
         return nil

@@ -9,7 +9,7 @@ extension Committer {
         _ id: [UInt8], hash: UInt64, view: CollectionView, state: DocumentState,
         operation: LogOperation, into stage: inout StagedGroup, key: LogKey, now: Int64
     ) throws(EngineError) {
-        releaseUniques(view, id: id, hash: hash, state: state, stage: &stage)
+        let released = try releaseUniques(view, id: id, hash: hash, state: state, stage: &stage)
         stage.append(
             StagedEntry(
                 view: view, partition: view.partitionIndex(hash: hash), hash: hash, id: id,
@@ -18,11 +18,16 @@ extension Committer {
                     operation: operation, collection: view.id, previous: state.key,
                     timestampMilliseconds: now),
                 prepared: nil, vectors: [],
-                supersededByteCount: try supersededByteCount(state, stage), earlier: -1))
+                supersededByteCount: try supersededByteCount(state, stage), released: released,
+                earlier: -1))
     }
 
+    /// Stages a document's new version.
+    ///
+    /// - Parameter former: the same document by the schema that an `ALTER` is about to replace.
     func stageDocument(
-        _ prepared: PreparedDocument, _ operation: WriteOperation, view: CollectionView,
+        _ prepared: PreparedDocument, former: PreparedDocument?, _ operation: WriteOperation,
+        view: CollectionView,
         state: DocumentState, logOperation: LogOperation, into stage: inout StagedGroup,
         key: LogKey, now: Int64, droppedPaths: [String] = []
     ) throws(EngineError) {
@@ -35,15 +40,18 @@ extension Committer {
             if logOperation == .patch, state.isPresent { expiry = try self.expiry(state, stage) }
         }
         let partition = view.partitionIndex(hash: operation.idHash)
-        if !view.uniqueFields.isEmpty {
-            try claimUniques(prepared, operation, view, state: state, stage: &stage)
+        var uniques: (claimed: [UniqueKey], released: [UniqueKey]) = ([], [])
+        if view.hasUniques {
+            uniques = try claimUniques(
+                prepared, former: former, operation, view, state: state, stage: &stage)
         }
         var vectors = prepared.vectors.map {
             VectorReference(field: $0.field, dimensions: UInt16($0.values.count), key: key)
         }
-        if logOperation == .patch, state.isPresent, view.schema.hasVectorFields {
+        if logOperation == .patch, state.isPresent, view.writeSchema.hasVectorFields {
             vectors += try keptVectors(
-                state, stage, replaced: vectors, droppedPaths: droppedPaths, schema: view.schema)
+                state, stage, replaced: vectors, droppedPaths: droppedPaths,
+                schema: view.writeSchema)
         }
         stage.append(
             StagedEntry(
@@ -53,7 +61,8 @@ extension Committer {
                     operation: logOperation, collection: view.id, previous: state.key,
                     timestampMilliseconds: now, expiryMilliseconds: expiry),
                 prepared: prepared, vectors: vectors,
-                supersededByteCount: try supersededByteCount(state, stage), earlier: -1))
+                supersededByteCount: try supersededByteCount(state, stage),
+                uniques: uniques.claimed, released: uniques.released, earlier: -1))
     }
 
     private func checkMemory() throws(EngineError) {
@@ -97,81 +106,6 @@ extension Committer {
         _ state: DocumentState, _ stage: StagedGroup
     ) throws(EngineError) -> [FieldNumber] {
         try vectors(state, stage).map(\.field)
-    }
-
-    // MARK: - Unique keys
-
-    func uniqueKey(_ field: FieldNumber, _ view: CollectionView, _ value: UInt64) -> UInt64 {
-        Hash64.hash(value, seed: UInt64(view.id) << 16 | UInt64(field))
-    }
-
-    /// The keys of a prepared document's unique values.
-    func uniqueKeys(_ prepared: PreparedDocument, _ view: CollectionView)
-        -> [(field: FieldNumber, key: UInt64, entry: FieldEntry)]
-    {
-        var keys: [(field: FieldNumber, key: UInt64, entry: FieldEntry)] = []
-        for entry in prepared.entries where view.uniqueFields.contains(entry.field) {
-            guard let value = prepared.uniqueHash(of: entry) else { continue }
-            keys.append((entry.field, uniqueKey(entry.field, view, value), entry))
-        }
-        return keys
-    }
-
-    private func claimUniques(
-        _ prepared: PreparedDocument, _ operation: WriteOperation, _ view: CollectionView,
-        state: DocumentState, stage: inout StagedGroup
-    ) throws(EngineError) {
-        let keys = uniqueKeys(prepared, view)
-        for (field, key, entry) in keys {
-            if let holder = holder(of: key, field: field, view, stage), holder != operation.id {
-                throw EngineError(
-                    .duplicate, view.schema.field(numbered: field)?.path ?? "",
-                    "\(prepared.text(of: entry)) is held by "
-                        + String(decoding: holder, as: UTF8.self))
-            }
-        }
-        releaseUniques(view, id: operation.id, hash: operation.idHash, state: state, stage: &stage)
-        for (_, key, _) in keys { stage.setClaim(key, .held(by: stage.entries.count)) }
-    }
-
-    /// The id that holds a unique value now, in this group or before it.
-    private func holder(
-        of key: UInt64, field: FieldNumber, _ view: CollectionView, _ stage: StagedGroup
-    ) -> [UInt8]? {
-        switch stage.claim(key) {
-        case .held(let index): return stage.entries[index].id
-        case .released: return nil
-        case nil: break
-        }
-        guard let holder = uniques[view.id]?[field]?.holder(of: key) else { return nil }
-        return [UInt8](view.partitions[holder.partition].heads.id(holder.number))
-    }
-
-    /// Gives back the values that the document's newest version holds.
-    private func releaseUniques(
-        _ view: CollectionView, id: [UInt8], hash: UInt64, state: DocumentState,
-        stage: inout StagedGroup
-    ) {
-        guard state.isPresent, !view.uniqueFields.isEmpty else { return }
-        if let staged = state.staged, let prepared = stage.entries[staged].prepared {
-            for (_, key, _) in uniqueKeys(prepared, view) { stage.setClaim(key, .released) }
-            return
-        }
-        for (_, key) in heldKeys(view, id: id, hash: hash) { stage.setClaim(key, .released) }
-    }
-
-    /// The unique keys that the applied newest version of a document holds, read from its columns.
-    func heldKeys(_ view: CollectionView, id: [UInt8], hash: UInt64) -> [(FieldNumber, UInt64)] {
-        let partition = view.partition(hash: hash)
-        guard
-            let number = id.withUnsafeBytes({ partition.heads.number(hash: hash, id: $0) }),
-            partition.heads.slot(number) != Heads.noSlot
-        else { return [] }
-        let slot = partition.heads.slot(number)
-        return view.uniqueFields.compactMap { field in
-            guard let value = partition.uniqueHash(field: field, slot: slot) else { return nil }
-            return (field, uniqueKey(field, view, value))
-        }
     }
 }
 

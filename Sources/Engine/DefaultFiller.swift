@@ -19,8 +19,8 @@ final class DefaultFiller {
     /// - Complexity: O(1) for other collections, else O(document).
     func with<T>(_ entry: EntryView, _ catalog: Catalog, _ body: (EntryView) -> T) -> T {
         guard catalog.fillsReads, !entry.isTombstone,
-            let view = catalog.byID[entry.header.collection], view.schema.fillsReads,
-            let bytes = preparer.filled(entry.document, schema: view.schema, parser: parser)
+            let schema = catalog.byID[entry.header.collection]?.writeSchema, schema.fillsReads,
+            let bytes = preparer.filled(entry.document, schema: schema, parser: parser)
         else { return body(entry) }
         return bytes.withUnsafeBytes { body(entry.replacing(document: $0)) }
     }

@@ -33,6 +33,11 @@ package struct ReshardJob: Sendable {
         defer { context.read.pins.release(version) }
         let last = try newestLogged(context)
         let old = engine.shared.catalog
+        if let changing = old.collections.values.first(where: { $0.former != nil }) {
+            throw EngineError(
+                .busy, changing.name, "an ALTER of this collection is half done",
+                hint: "resume or cancel its job")
+        }
         let fresh = Catalog(
             collections: old.collections.mapValues { view in
                 view.changed(partitions: makePartitions(count, schema: view.schema))

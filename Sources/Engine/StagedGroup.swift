@@ -16,6 +16,10 @@ struct StagedEntry {
     var vectors: [VectorReference]
     /// Bytes of the entry that this one supersedes; 0 where there is none.
     var supersededByteCount: Int
+    /// Unique values that the document holds once this is applied.
+    var uniques: [UniqueKey] = []
+    /// Those that it held before the group; only in its first entry of the group.
+    var released: [UniqueKey] = []
     /// The staged entry of another id with the same hash, or of this id before this one; -1 = none.
     var earlier: Int
 

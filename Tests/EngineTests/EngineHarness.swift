@@ -120,7 +120,7 @@ final class EngineHarness: @unchecked Sendable {
     func put(_ id: String, _ text: String, in name: String = "c") throws -> WriteOperation {
         let view = view(name)
         let prepared = try DocumentPreparer().prepare(
-            Array(text.utf8), schema: view.schema, parser: JSONParser(),
+            Array(text.utf8), schema: view.writeSchema, parser: JSONParser(),
             nowMilliseconds: Clock.wallMilliseconds())
         return WriteOperation(kind: .put(prepared), collection: view, id: Array(id.utf8))
     }
