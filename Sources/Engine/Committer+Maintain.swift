@@ -138,6 +138,12 @@ extension Committer {
         shared.trimHorizon.store(horizon.rawValue, ordering: .sequentiallyConsistent)
     }
 
+    /// Drops the open write transaction, if there is one, and what it would have trimmed.
+    func abort() {
+        writer.abort()
+        shared.trimHorizon.store(trimHorizon.rawValue, ordering: .sequentiallyConsistent)
+    }
+
     /// After the commit that deleted a batch.
     func finishTrim(_ share: TrimShare?) {
         guard let share else { return }
@@ -165,7 +171,7 @@ extension Committer {
         do {
             _ = try trimOnce(limit: 1000)
         } catch {
-            writer.abort()
+            abort()
             _ = shared.report(error)
         }
     }

@@ -154,13 +154,13 @@ package final class Committer: @unchecked Sendable {
         do {
             result = try body(self)
         } catch let error as EngineError {
-            writer.abort()
+            abort()
             result = .failed(error)
         } catch let error as StoreError {
-            writer.abort()
+            abort()
             result = .failed(shared.report(error))
         } catch {
-            writer.abort()
+            abort()
             result = .failed(EngineError(.generic, "", "the change failed"))
         }
         if let ticket { shared.deliver([WriteCompletion(ticket: ticket, result: result)]) }
@@ -311,7 +311,7 @@ package final class Committer: @unchecked Sendable {
             finishTrim(trimmed)
             return nil
         } catch {
-            writer.abort()
+            abort()
             return shared.report(error)
         }
     }
@@ -354,7 +354,7 @@ package final class Committer: @unchecked Sendable {
             finishTrim(trimmed)
             tail.clear()
         } catch {
-            writer.abort()
+            abort()
             _ = shared.report(error)
         }
     }
