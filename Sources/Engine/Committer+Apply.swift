@@ -57,18 +57,19 @@ extension Committer {
 
     private func keepBooks(_ entry: StagedEntry) {
         let partition = entry.view.partitions[entry.partition]
+        if entry.supersededByteCount > 0 {
+            trimmer.supersede(
+                entry.header.previous, by: entry.key,
+                atMilliseconds: entry.header.timestampMilliseconds,
+                byteCount: entry.supersededByteCount)
+        }
+        // A tombstone comes behind what it removed, so that it never leaves the log before it.
         if entry.isTombstone {
             trimmer.addTombstone(
                 entry.key, atMilliseconds: entry.header.timestampMilliseconds,
                 byteCount: entry.byteCount)
         } else {
             trimmer.addLive(byteCount: entry.byteCount)
-        }
-        if entry.supersededByteCount > 0 {
-            trimmer.supersede(
-                entry.header.previous, by: entry.key,
-                atMilliseconds: entry.header.timestampMilliseconds,
-                byteCount: entry.supersededByteCount)
         }
         let number = entry.id.withUnsafeBytes { partition.heads.number(hash: entry.hash, id: $0) }
         guard let number else { preconditionFailure("an applied entry has a head") }

@@ -72,12 +72,15 @@ struct LogReplay {
         books.lastKey = entry.key
         if catalog.byID[entry.collection] == nil { books.hasOrphans = true }
         let view = EntryView(entry)
-        if view.isTombstone {
-            books.trimmer.addTombstone(
-                entry.key, atMilliseconds: entry.timestampMilliseconds,
-                byteCount: view.storedByteCount)
-        } else {
-            books.trimmer.addLive(byteCount: view.storedByteCount)
+        defer {
+            // A tombstone comes behind what it removed, so that it never leaves the log before it.
+            if view.isTombstone {
+                books.trimmer.addTombstone(
+                    entry.key, atMilliseconds: entry.timestampMilliseconds,
+                    byteCount: view.storedByteCount)
+            } else {
+                books.trimmer.addLive(byteCount: view.storedByteCount)
+            }
         }
         guard entry.previous != .none, let earlier = try reader.get(entry.previous) else { return }
         let old = EntryView(earlier)

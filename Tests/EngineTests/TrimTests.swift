@@ -1,0 +1,76 @@
+import Documents
+import Primitives
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import DocumentStore
+@testable import Engine
+@testable import Partition
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Goal: what leaves the log is what nobody may ask for, whatever goes wrong on the way.
+@Suite struct TrimTests {
+    /// Waits until what was superseded by now is old enough for a retention of 0.
+    private func letTimePass() { usleep(300_000) }
+
+    @Test func horizonStaysWhereItWasWhenACommitFails() throws {
+        let harness = try EngineHarness { $0.retentionMilliseconds = 3_600_000 }
+        try harness.create("c")
+        let first = try #require(harness.write(.one(try harness.put("d", #"{"n":1}"#))).version)
+        harness.write(.one(try harness.put("d", #"{"n":2}"#)))
+        letTimePass()
+        let staged = Mutex(0)
+        #expect(throws: EngineError.self) {
+            try harness.engine.onCommitter { committer in
+                committer.shared.updateSettings { $0.retentionMilliseconds = 0 }
+                defer {
+                    committer.shared.updateSettings { $0.retentionMilliseconds = 3_600_000 }
+                }
+                try committer.writer.begin()
+                let share = try committer.trimShare(appended: 0)
+                staged.withLock { $0 = share?.batch.entries.count ?? 0 }
+                // As if the disk had refused the commit.
+                throw EngineError(.full, "", "no space is left")
+            }
+        }
+        #expect(staged.withLock { $0 } == 1)
+        #expect(harness.engine.oldestReadableVersion == .zero)
+        #expect(try harness.fetch("d", at: first) == #"{"n":1}"#)
+    }
+
+    /// A removal may leave the log only together with, or after, what it removed: between two
+    /// commits the server may be killed.
+    @Test func nothingComesBackWhenTrimmingStopsHalfWay() throws {
+        let harness = try EngineHarness(partitions: 1) { $0.retentionMilliseconds = 3_600_000 }
+        try harness.create("c")
+        // One more superseded entry, so that batches of an even size end between two of a pair.
+        harness.write([
+            .one(try harness.put("a", "{}")), .one(try harness.put("a", #"{"n":1}"#)),
+        ])
+        harness.write(
+            try (0..<1_500).flatMap {
+                [
+                    WriteRequest.Body.one(try harness.put("d\($0)", "{}")),
+                    .one(harness.remove("d\($0)")),
+                ]
+            })
+        letTimePass()
+        let counts = Mutex<[Int]>([])
+        try harness.engine.onCommitter { committer in
+            committer.shared.updateSettings { $0.retentionMilliseconds = 0 }
+            let count = try committer.trimOnce(limit: 512)
+            counts.withLock { $0.append(count) }
+            committer.shared.updateSettings { $0.retentionMilliseconds = 3_600_000 }
+            return .done
+        }
+        #expect(counts.withLock { $0 } == [512])
+        try harness.reopen()
+        #expect(try harness.find(harness.request()).hits.count == 1)
+    }
+}
