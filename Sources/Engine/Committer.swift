@@ -209,7 +209,7 @@ package final class Committer: @unchecked Sendable {
     private func decide(
         _ request: WriteRequest, into stage: inout StagedGroup, version: inout Version, now: Int64
     ) -> WriteResult {
-        if let refusal = shared.writeRefusal() { return .failed(refusal) }
+        if request.body.mayWrite, let refusal = shared.writeRefusal() { return .failed(refusal) }
         switch request.body {
         case .one(let operation):
             let next = Version(version.rawValue + 1)

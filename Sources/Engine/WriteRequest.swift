@@ -77,6 +77,14 @@ package struct WriteOperation: Sendable {
         idHash = id.withUnsafeBytes { collection.hash($0) }
     }
 
+    /// Whether it may change anything.
+    var mayWrite: Bool {
+        switch kind {
+        case .put, .patch, .remove: true
+        case .fetch, .echo: false
+        }
+    }
+
     /// About how much memory the operation holds while it waits.
     package var byteCount: Int {
         let vectors = patchVectors.reduce(0) { $0 + $1.values.count * 4 }
@@ -101,6 +109,16 @@ package struct WriteRequest: Sendable {
         case transaction([WriteOperation])
         /// A change of the catalogue or of the whole engine, alone between two groups.
         case administrative(@Sendable (Committer) throws -> WriteResult)
+
+        /// Whether it may change anything: a transaction of reads is answered by an engine that
+        /// takes no writes.
+        var mayWrite: Bool {
+            switch self {
+            case .one(let operation): operation.mayWrite
+            case .transaction(let operations): operations.contains { $0.mayWrite }
+            case .removeMany, .administrative: true
+            }
+        }
     }
     package var body: Body
     package var ticket: WriteTicket?

@@ -293,6 +293,27 @@ import Testing
 
     // MARK: - Read-only and dropped
 
+    @Test func transactionOfReadsIsAnsweredWhereNoWriteIsTaken() throws {
+        let harness = try EngineHarness()
+        try harness.create("c")
+        harness.write(.one(try harness.put("d", #"{"n":1}"#)))
+        let fetch = WriteOperation(
+            kind: .fetch(nil, withMeta: false), collection: harness.view, id: Array("d".utf8))
+        let put = try harness.put("d", #"{"n":2}"#)
+        harness.engine.shared.isReadOnly = true
+        let result = harness.write(.transaction([fetch, fetch]))
+        guard case .transaction(let replies) = result, replies.count == 2,
+            case .document(let bytes?) = replies[1]
+        else {
+            Issue.record("answered \(result)")
+            return
+        }
+        #expect(bytes == Array(#"{"n":1}"#.utf8))
+        #expect(harness.write(.transaction([fetch, put])).code == .readOnly)
+        harness.engine.shared.isReadOnly = false
+        #expect(harness.write(.transaction([fetch, put])).code == nil)
+    }
+
     @Test func writeToADroppedCollectionIsRefused() throws {
         let harness = try harness()
         let write = try harness.put("a", "{}")
