@@ -51,6 +51,7 @@ let package = Package(
             name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
             name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
+        .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
@@ -58,7 +59,8 @@ let package = Package(
         .target(
             name: "Partition",
             dependencies: [
-                "ColumnIndex", "Documents", "Schema", "Query", "DocumentStore", "Primitives",
+                "ColumnIndex", "VectorIndex", "Documents", "Schema", "Query", "DocumentStore",
+                "Primitives",
             ],
             swiftSettings: leaf),
         .target(
@@ -134,6 +136,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "VectorIndexTests", dependencies: ["VectorIndex", "CKernels", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "GeoIndexTests", dependencies: ["GeoIndex", "Primitives"], exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
