@@ -165,6 +165,41 @@ package struct LogTrimmer: Sendable {
         supersededByteCount += min(byteCount, Int(UInt32.max))
     }
 
+    /// The bytes of a queued entry are gone, because its whole collection is: it counts for nothing
+    /// from now on. Nothing happens if it is not queued any more.
+    /// - Parameters:
+    ///   - key: the superseded entry.
+    ///   - successor: as it was queued with; the entry itself for a tombstone.
+    /// - Complexity: O(log count).
+    package mutating func forgetBytes(of key: LogKey, supersededBy successor: LogKey) {
+        // Entries are queued in the order of what superseded them.
+        var low = firstChunk * Self.chunkCapacity + firstRecord
+        let end = low + count
+        var high = end
+        while low < high {
+            let middle = (low + high) / 2
+            if record(middle).successor < successor.rawValue {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        while low < end, record(low).successor == successor.rawValue {
+            if record(low).key == key.rawValue {
+                let chunk = low / Self.chunkCapacity
+                let index = low % Self.chunkCapacity
+                supersededByteCount -= Int(chunks[chunk][index].byteCount)
+                chunks[chunk][index].byteCount = 0
+                return
+            }
+            low += 1
+        }
+    }
+
+    private func record(_ place: Int) -> Record {
+        chunks[place / Self.chunkCapacity][place % Self.chunkCapacity]
+    }
+
     /// Up to `limit` entries that may leave, from the front of the queue; it is not changed.
     /// - Parameters:
     ///   - limit: entries at most.

@@ -3,24 +3,31 @@ import Primitives
 
 /// Deletes the entries of collections that were dropped.
 ///
-/// Two passes over the log: the first learns which of their entries are superseded, for those were
-/// already taken off the live bytes; the second deletes all of them in batches.
+/// Two passes over the log: the first learns which of their entries are superseded, and by which,
+/// for those were taken off the live bytes and queued for trimming; the second deletes all of them
+/// in batches and takes them out of the trimmer's figures.
 package struct CleanJob: Sendable {
     package init() {}
 
     package func run(_ context: JobContext) throws -> String {
+        // In this order: a collection that is made meanwhile has no entry up to `last`. One that is
+        // dropped meanwhile has a job of its own.
         let last = LogKey(version: context.engine.publishedVersion, index: (1 << 16) - 1)
-        var superseded: Set<LogKey> = []
-        try forEachBatch(context, through: last) { entry in
-            if entry.previous != .none { superseded.insert(entry.previous) }
+        let known = Set(context.engine.shared.catalog.byID.keys)
+        var successors: [LogKey: LogKey] = [:]
+        try forEachBatch(context, through: last, outside: known) { entry in
+            if entry.previous != .none { successors[entry.previous] = entry.key }
         } then: {
         }
         var batch: [Orphan] = []
         var removed = 0
-        try forEachBatch(context, through: last) { entry in
+        try forEachBatch(context, through: last, outside: known) { entry in
             let view = EntryView(entry)
-            let isLive = !view.isTombstone && !superseded.contains(entry.key)
-            batch.append(Orphan(key: entry.key, liveByteCount: isLive ? view.storedByteCount : 0))
+            let successor = successors[entry.key] ?? (view.isTombstone ? entry.key : nil)
+            batch.append(
+                Orphan(
+                    key: entry.key, successor: successor,
+                    liveByteCount: successor == nil ? view.storedByteCount : 0))
         } then: {
             let orphans = batch
             batch = []
@@ -31,14 +38,13 @@ package struct CleanJob: Sendable {
         return "\(removed) entries removed"
     }
 
-    /// Goes through the entries that belong to no collection, `then` after each slice.
+    /// Goes through the entries of collections that are not in `known`, `then` after each slice.
     private func forEachBatch(
-        _ context: JobContext, through last: LogKey, _ body: (LogEntryView) -> Void,
-        then: () throws -> Void
+        _ context: JobContext, through last: LogKey, outside known: Set<UInt32>,
+        _ body: (LogEntryView) -> Void, then: () throws -> Void
     ) throws {
         var next: LogKey? = LogKey(rawValue: 1)
         while let from = next {
-            let known = Set(context.engine.shared.catalog.byID.keys)
             try context.read.reader.begin()
             do {
                 defer { context.read.reader.end() }
@@ -57,6 +63,8 @@ package struct CleanJob: Sendable {
 /// An entry of a collection that is gone.
 struct Orphan: Sendable {
     var key: LogKey
+    /// What superseded it, itself for a tombstone; nil if it was the newest of its document.
+    var successor: LogKey?
     /// Its bytes if it was the newest of its document; else 0.
     var liveByteCount: Int
 }
@@ -70,5 +78,9 @@ extension Committer {
         try writer.trim(batch)
         try writer.commit()
         trimmer.addLive(byteCount: -orphans.reduce(0) { $0 + $1.liveByteCount })
+        for orphan in orphans {
+            guard let successor = orphan.successor else { continue }
+            trimmer.forgetBytes(of: orphan.key, supersededBy: successor)
+        }
     }
 }

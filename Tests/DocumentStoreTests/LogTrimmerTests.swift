@@ -150,4 +150,32 @@ import Testing
         #expect(try reader.all().isEmpty)
         #expect(writer.lastKey == key(3))
     }
+
+    @Test func forgottenBytesCountForNothing() {
+        var trimmer = LogTrimmer()
+        let count = 10_000
+        func key(_ number: Int) -> LogKey { LogKey(version: Version(UInt64(number)), index: 0) }
+        for number in 1...count {
+            trimmer.addLive(byteCount: 10)
+            trimmer.supersede(
+                key(number), by: key(count + number), atMilliseconds: 0, byteCount: 10)
+        }
+        let first = trimmer.next(
+            limit: 5_000, horizonVersion: Version(.max), horizonMilliseconds: 1_000,
+            bytesOverBudget: 0)
+        trimmer.confirm(first)
+        // One that has left the queue, one that never was in it, the first, the last, one twice.
+        for number in [1, count + 5, 5_001, count, 7_000, 7_000] {
+            trimmer.forgetBytes(of: key(number), supersededBy: key(count + number))
+        }
+        trimmer.forgetBytes(of: key(8_000), supersededBy: key(count + 8_001))
+        #expect(trimmer.supersededByteCount == 49_970 && trimmer.count == 5_000)
+        let rest = trimmer.next(
+            limit: count, horizonVersion: Version(.max), horizonMilliseconds: 1_000,
+            bytesOverBudget: 0)
+        #expect(rest.byteCount == 49_970 && rest.entries.count == 5_000)
+        trimmer.confirm(rest)
+        #expect(trimmer.supersededByteCount == 0 && trimmer.count == 0)
+        trimmer.forgetBytes(of: key(count), supersededBy: key(2 * count))
+    }
 }

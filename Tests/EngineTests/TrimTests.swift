@@ -40,6 +40,8 @@ import Testing
             }
         }
         #expect(staged.withLock { $0 } == 1)
+        // The answer comes before the committer has cleaned up.
+        _ = try harness.totals()
         #expect(harness.engine.oldestReadableVersion == .zero)
         #expect(try harness.fetch("d", at: first) == #"{"n":1}"#)
     }
@@ -72,5 +74,33 @@ import Testing
         #expect(counts.withLock { $0 } == [512])
         try harness.reopen()
         #expect(try harness.find(harness.request()).hits.count == 1)
+    }
+
+    /// What a dropped collection had superseded counts neither for trimming others nor against it.
+    @Test func figuresForgetADroppedCollection() throws {
+        let harness = try EngineHarness { $0.retentionMilliseconds = 3_600_000 }
+        try harness.create("c")
+        try harness.create("other")
+        for round in 0..<3 {
+            harness.write(
+                try (0..<1_500).map { .one(try harness.put("d\($0)", "{\"n\":\(round)}")) })
+            harness.write(
+                try (0..<100).map {
+                    .one(try harness.put("o\($0)", "{\"n\":\(round)}", in: "other"))
+                })
+        }
+        harness.write((0..<500).map { .one(harness.remove("d\($0)")) })
+        let all = try harness.totals()
+        harness.write(.administrative { try $0.drop("c") })
+        let job = CleanJob()
+        let status = harness.run("CLEAN") { try job.run($0) }
+        #expect(status.state == .done, "\(status.text)")
+        let left = try harness.totals()
+        #expect(left.live < all.live / 4 && left.superseded < all.superseded / 4)
+        // What the log itself says.
+        try harness.reopen()
+        let truth = try harness.totals()
+        #expect(left.live == truth.live)
+        #expect(left.superseded == truth.superseded)
     }
 }
