@@ -88,3 +88,49 @@ static inline const ck_vector_kernels *ck_vector(void) { return *ck_vector_best;
 
 /// Asks for the cache line of `address`; any address is allowed.
 static inline void ck_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+
+// The list kernels by name: what loops call.
+
+static inline void ck_codes_list(
+    const ck_code_query *q, ck_rows rows, const ck_code_factor *factors, const uint32_t *ids,
+    uint32_t first, size_t count, size_t n, float *out) {
+    ck_vector()->codes_list(q, rows, factors, ids, first, count, n, out);
+}
+static inline void ck_dot_f32_list(
+    const float *q, ck_rows rows, const uint32_t *ids, uint32_t first, size_t count, size_t n,
+    float *out) {
+    ck_vector()->dot_f32_list(q, rows, ids, first, count, n, out);
+}
+static inline void ck_l2_f32_list(
+    const float *q, ck_rows rows, const uint32_t *ids, uint32_t first, size_t count, size_t n,
+    float *out) {
+    ck_vector()->l2_f32_list(q, rows, ids, first, count, n, out);
+}
+static inline void ck_dot_f16_list(
+    const float *q, ck_rows rows, const uint32_t *ids, uint32_t first, size_t count, size_t n,
+    float *out) {
+    ck_vector()->dot_f16_list(q, rows, ids, first, count, n, out);
+}
+static inline void ck_l2_f16_list(
+    const float *q, ck_rows rows, const uint32_t *ids, uint32_t first, size_t count, size_t n,
+    float *out) {
+    ck_vector()->l2_f16_list(q, rows, ids, first, count, n, out);
+}
+static inline float ck_dot_f32(const float *a, const float *b, size_t n) {
+    return ck_vector()->dot_f32(a, b, n);
+}
+static inline int32_t ck_dot_i8(const int8_t *a, const int8_t *b, size_t n) {
+    return ck_vector()->dot_i8(a, b, n);
+}
+static inline void ck_f32_to_f16(const float *a, size_t n, uint16_t *out) {
+    ck_vector()->f32_to_f16(a, n, out);
+}
+static inline void ck_f16_to_f32(const uint16_t *a, size_t n, float *out) {
+    ck_vector()->f16_to_f32(a, n, out);
+}
+static inline void ck_f32_to_i8(const float *a, size_t n, float inverse, int8_t *out) {
+    ck_vector()->f32_to_i8(a, n, inverse, out);
+}
+static inline float ck_max_abs_f32(const float *a, size_t n) {
+    return ck_vector()->max_abs_f32(a, n);
+}

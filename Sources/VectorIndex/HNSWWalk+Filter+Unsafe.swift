@@ -1,0 +1,106 @@
+// Walking under a filter: only nodes that it accepts are compared and kept; where a neighbour is
+// turned down, its own neighbours are looked at in its place.
+//
+// After L. Patel et al.: ACORN: Performant and Predicate-Agnostic Search Over Vector Embeddings and
+// Structured Data (SIGMOD 2024), its variant that expands while searching. Different here: a turned
+// down node is not compared at all; the walk starts from accepted nodes sampled over the whole
+// filter too, so that a filter whose matches are far from the query is entered where they are.
+
+import CKernels
+
+extension HNSWWalk {
+    /// A filter, as the walks see it.
+    struct Filter {
+        let bits: UnsafePointer<UInt64>
+        /// Accepted neighbours that are enough for one expansion.
+        let enough: Int
+
+        @inline(__always)
+        func accepts(_ node: UInt32) -> Bool {
+            bits[Int(node >> 6)] >> UInt64(node & 63) & 1 == 1
+        }
+    }
+
+    /// Marks and lists accepted, unvisited nodes among the neighbours of `node`, then among those
+    /// of the neighbours that were turned down, until there are enough; returns how many.
+    @inline(__always)
+    static func gatherAccepted(
+        _ g: GraphView, _ node: UInt32, _ filter: Filter, _ s: ScratchView, _ touched: Int,
+        _ pendingCount: inout Int
+    ) -> Int {
+        let (visited, out) = (s.visited, s.touched + touched)
+        let (row, firstPending) = (g.row(node, 0), pendingCount)
+        var count = 0
+        for j in 0..<g.baseCapacity {
+            let next = row[j]
+            if next == HNSWGraph.none { break }
+            let (word, bit) = (visited[Int(next >> 6)], UInt64(1) << UInt64(next & 63))
+            if word & bit != 0 { continue }
+            visited[Int(next >> 6)] = word | bit
+            if filter.accepts(next) {
+                out[count] = next
+                count &+= 1
+            } else {
+                s.pending[pendingCount] = next
+                pendingCount &+= 1
+                ck_prefetch(g.row(next, 0))
+                ck_prefetch(g.row(next, 0) + 16)
+            }
+        }
+        var at = firstPending
+        while at < pendingCount && count < filter.enough {
+            let row = g.row(s.pending[at], 0)
+            for j in 0..<g.baseCapacity {
+                let next = row[j]
+                if next == HNSWGraph.none { break }
+                if !filter.accepts(next) { continue }
+                let (word, bit) = (visited[Int(next >> 6)], UInt64(1) << UInt64(next & 63))
+                out[count] = next
+                count &+= word & bit == 0 ? 1 : 0
+                visited[Int(next >> 6)] = word | bit
+            }
+            at &+= 1
+        }
+        // Those that were not looked behind may be, from another side.
+        while pendingCount > at {
+            pendingCount &-= 1
+            let next = s.pending[pendingCount]
+            visited[Int(next >> 6)] &= ~(UInt64(1) << UInt64(next & 63))
+        }
+        return count
+    }
+
+    /// Best-first walk over the accepted nodes of the base level, as `expand`; `start` is looked
+    /// behind first, whether it is accepted or not.
+    ///
+    /// - Complexity: O(ef · enough) distances and O(ef · links²) links.
+    @inline(never)
+    static func expandAccepted(
+        _ g: GraphView, _ query: borrowing QueryView, _ filter: Filter, start: UInt32, ef: Int,
+        count: Int, _ s: ScratchView, _ touchedCount: inout Int, _ pendingCount: inout Int
+    ) -> Int {
+        let (pool, distances) = (s.pool, s.distances)
+        var (size, cursor, touched) = (count, 0, touchedCount)
+        var node = start
+        while true {
+            let found = gatherAccepted(g, node, filter, s, touched, &pendingCount)
+            var at = 0
+            while at < found {
+                let batch = min(found &- at, SearchScratch.batchCount)
+                g.codes.distances(query, s.touched + (touched &+ at), batch, distances)
+                for i in 0..<batch {
+                    let key = Candidate.key(distances[i], s.touched[touched &+ at &+ i])
+                    cursor = min(cursor, insertCandidate(key, pool, &size, ef))
+                }
+                at &+= batch
+            }
+            touched &+= found
+            while cursor < size && pool[cursor] & 1 == 1 { cursor &+= 1 }
+            if cursor >= size { break }
+            node = Candidate.node(pool[cursor])
+            pool[cursor] |= 1
+        }
+        touchedCount = touched
+        return size
+    }
+}

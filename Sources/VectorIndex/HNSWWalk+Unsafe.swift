@@ -1,0 +1,112 @@
+// The walks over the graph: what a search and the planning of an insertion spend their time in.
+//
+// Hot loops of free functions over raw pointers: no class, closure, array or existential inside.
+
+import CKernels
+
+/// The graph's memory, as the walks see it. Rows of links are at fixed strides and filled from the
+/// front; the rest holds `HNSWGraph.none`.
+struct GraphView {
+    let codes: CodeView
+    let links: UnsafeMutablePointer<UInt32>
+    /// Links of a row of the base level.
+    let baseCapacity: Int
+    let upper: UnsafeMutablePointer<UInt32>
+    /// Links of a row of an upper level.
+    let upperCapacity: Int
+    /// Number of the first upper row of a node.
+    let upperRows: UnsafeMutablePointer<UInt32>
+
+    /// The links of `node` at `level`.
+    @inline(__always)
+    func row(_ node: UInt32, _ level: Int) -> UnsafeMutablePointer<UInt32> {
+        // SAFETY: nodes in the graph have rows for their levels.
+        level == 0
+            ? links + Int(node) &* baseCapacity
+            : upper + (Int(upperRows[Int(node)]) &+ level &- 1) &* upperCapacity
+    }
+
+    @inline(__always)
+    func capacity(_ level: Int) -> Int { level == 0 ? baseCapacity : upperCapacity }
+}
+
+enum HNSWWalk {
+    /// Appends the nodes of `row` that were not visited yet to the touched list and marks them;
+    /// returns how many.
+    @inline(__always)
+    static func gather(
+        _ row: UnsafeMutablePointer<UInt32>, _ capacity: Int, _ s: ScratchView, _ touched: Int
+    ) -> Int {
+        let (visited, out) = (s.visited, s.touched + touched)
+        var count = 0
+        for j in 0..<capacity {
+            let node = row[j]
+            if node == HNSWGraph.none { break }
+            let word = visited[Int(node >> 6)]
+            let bit = UInt64(1) << UInt64(node & 63)
+            // Written always, kept only if new: no branch to mispredict.
+            out[count] = node
+            count &+= word & bit == 0 ? 1 : 0
+            visited[Int(node >> 6)] = word | bit
+        }
+        return count
+    }
+
+    /// The nearest node to the query that moving along `level` from `node` leads to.
+    static func descend(
+        _ g: GraphView, _ query: borrowing QueryView, level: Int, from start: UInt64,
+        _ s: ScratchView, _ evaluated: inout Int
+    ) -> UInt64 {
+        var best = start
+        while true {
+            let row = g.row(Candidate.node(best), level)
+            var count = 0
+            while count < g.upperCapacity && row[count] != HNSWGraph.none { count &+= 1 }
+            g.codes.distances(query, row, count, s.distances)
+            evaluated &+= count
+            var next = best
+            for i in 0..<count {
+                next = min(next, Candidate.key(s.distances[i], row[i]))
+            }
+            if next == best { return best }
+            best = next
+        }
+    }
+
+    /// Best-first walk along `level`: the pool's candidates are expanded, nearest first, until
+    /// none of the best `ef` is left to expand.
+    ///
+    /// The pool holds `count` candidates, all marked as visited; returns how many it holds then.
+    ///
+    /// - Complexity: O(ef · links) distances.
+    @inline(never)
+    static func expand(
+        _ g: GraphView, _ query: borrowing QueryView, level: Int, ef: Int, count: Int,
+        _ s: ScratchView, _ touchedCount: inout Int
+    ) -> Int {
+        let (pool, distances, capacity) = (s.pool, s.distances, g.capacity(level))
+        var (size, cursor, touched) = (count, 0, touchedCount)
+        while cursor < size {
+            let row = g.row(Candidate.node(pool[cursor]), level)
+            pool[cursor] |= 1
+            if cursor &+ 1 < size {
+                // Most likely next: its links arrive while this node's neighbours are compared.
+                let next = g.row(Candidate.node(pool[cursor &+ 1]), level)
+                ck_prefetch(next)
+                ck_prefetch(next + 16)
+            }
+            let found = gather(row, capacity, s, touched)
+            g.codes.distances(query, s.touched + touched, found, distances)
+            var lowest = cursor &+ 1
+            for i in 0..<found {
+                let key = Candidate.key(distances[i], s.touched[touched &+ i])
+                lowest = min(lowest, insertCandidate(key, pool, &size, ef))
+            }
+            touched &+= found
+            cursor = lowest
+            while cursor < size && pool[cursor] & 1 == 1 { cursor &+= 1 }
+        }
+        touchedCount = touched
+        return size
+    }
+}
