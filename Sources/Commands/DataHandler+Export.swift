@@ -19,7 +19,10 @@ final class ExportCursor {
     var partition = 0
     var slot: Slot = 0
     var hasHeader = false
-    var lastUsed: UInt64
+    /// A chunk is being written: the cursor is not closed meanwhile.
+    var isGiving = false
+    private(set) var lastUsed: UInt64
+    let openedAt: UInt64
 
     init(
         _ execution: FindExecution, format: Format, columns: [String], wantsMeta: Bool, batch: Int
@@ -29,13 +32,22 @@ final class ExportCursor {
         self.columns = columns
         self.wantsMeta = wantsMeta
         self.batch = batch
-        lastUsed = Clock.monotonicNanoseconds()
+        openedAt = Clock.monotonicNanoseconds()
+        lastUsed = openedAt
+    }
+
+    func noteUse() { lastUsed = Clock.monotonicNanoseconds() }
+
+    /// Whether it has idled, or lived, for too long.
+    func isOver(now: UInt64, _ limits: Limits) -> Bool {
+        !isGiving
+            && ((now - lastUsed) / 1_000_000 > UInt64(limits.cursorIdleMilliseconds)
+                || (now - openedAt) / 1_000_000 > UInt64(limits.cursorLifeMilliseconds))
     }
 }
 
 /// The `MORE` cursors of one connection.
 final class SessionCursors {
-    static let idleNanoseconds: UInt64 = 60_000_000_000
     private(set) var cursors: [UInt64: ExportCursor] = [:]
     private var next: UInt64 = 1
 
@@ -57,11 +69,17 @@ final class SessionCursors {
         cursors = [:]
     }
 
-    /// Forgets those that nobody has asked for a minute.
-    func expire(now: UInt64) {
-        for (number, cursor) in cursors where now - cursor.lastUsed > Self.idleNanoseconds {
-            remove(number)
-        }
+    /// The cursor with this number, if it is not over.
+    func cursor(_ number: UInt64, _ limits: Limits) -> ExportCursor? {
+        guard let cursor = cursors[number] else { return nil }
+        guard cursor.isOver(now: Clock.monotonicNanoseconds(), limits) else { return cursor }
+        remove(number)
+        return nil
+    }
+
+    /// Closes those that have idled, or lived, for too long.
+    func expire(now: UInt64, _ limits: Limits) {
+        for (number, cursor) in cursors where cursor.isOver(now: now, limits) { remove(number) }
     }
 }
 
@@ -118,10 +136,16 @@ extension DataHandler {
         _ request: RequestFrame, _ session: Session, _ reply: inout ReplyWriter
     ) throws(EngineError) -> Disposition {
         let cursors = self.cursors(of: session)
-        guard let number = UInt64(request.string(1)), let cursor = cursors.cursors[number] else {
+        guard let number = UInt64(request.string(1)),
+            let cursor = cursors.cursor(number, limits)
+        else {
+            let idle = limits.cursorIdleMilliseconds / 1000
+            let life = limits.cursorLifeMilliseconds / 1000
             throw EngineError(
                 .notFound, "cursor", "no such cursor",
-                hint: "cursors end after 60 s without use and with their connection")
+                hint:
+                    "cursors end after \(idle) s without use, after \(life) s in all, when memory "
+                    + "is short, and with their connection")
         }
         if request.count > 2 {
             guard let batch = Int(request.string(2)), batch >= 1, batch <= Self.batchMax else {
@@ -138,13 +162,14 @@ extension DataHandler {
     private func give(
         _ cursor: ExportCursor, number: UInt64?, _ session: Session, _ deferral: DeferralID
     ) {
-        cursor.lastUsed = Clock.monotonicNanoseconds()
+        cursor.isGiving = true
         let writer = ExportWriter(cursor, context: context, limits: limits)
         addSlice(session) { [weak self] deadline in
             guard let self, !session.isClosed else { return false }
             do throws(EngineError) {
                 guard try writer.run(until: deadline) else { return true }
             } catch {
+                cursor.isGiving = false
                 if let number { cursors(of: session).remove(number) }
                 cursor.execution.finish()
                 session.fulfil(deferral) { $0.error(error) }
@@ -160,6 +185,8 @@ extension DataHandler {
         _ deferral: DeferralID
     ) {
         var next = number
+        cursor.isGiving = false
+        cursor.noteUse()
         if writer.isAtEnd {
             if let number { cursors(of: session).remove(number) }
             cursor.execution.finish()
@@ -190,8 +217,22 @@ extension DataHandler {
     func expireCursors() {
         let now = Clock.monotonicNanoseconds()
         for session in cursorOwners.values {
-            (session.attachment as? SessionCursors)?.expire(now: now)
+            (session.attachment as? SessionCursors)?.expire(now: now, limits)
         }
+        if engine.shared.isOverMemory { closeOldestCursors() }
+    }
+
+    /// Closes the older half of this loop's cursors: rows that only they see take memory.
+    private func closeOldestCursors() {
+        var open: [(owner: SessionCursors, number: UInt64, openedAt: UInt64)] = []
+        for session in cursorOwners.values {
+            guard let owner = session.attachment as? SessionCursors else { continue }
+            for (number, cursor) in owner.cursors where !cursor.isGiving {
+                open.append((owner, number, cursor.openedAt))
+            }
+        }
+        open.sort { ($0.openedAt, $0.number) < ($1.openedAt, $1.number) }
+        for one in open.prefix((open.count + 1) / 2) { one.owner.remove(one.number) }
     }
 
     /// The columns of a CSV export: the id, then every declared field that is no object, in order.

@@ -24,6 +24,10 @@ package struct Limits: Sendable, Equatable {
     package var skipPlusLimitMax = 100_000
     /// Dimensions of a vector.
     package var dimensionsMax = 4_096
+    /// How wide a search by nearness may look.
+    package var searchWidthMax = 10_000
+    /// Vectors of a field in one partition that wait to be linked; beyond it writes wait.
+    package var vectorTailCountMax = 20_000
     /// Fields of a schema.
     package var fieldCountMax = 1_024
     /// Ids of one `MFETCH` or `REMOVE`.
@@ -36,6 +40,11 @@ package struct Limits: Sendable, Equatable {
     package var commitQueueByteCountMax = 256 << 20
     /// `MORE` cursors of one client.
     package var cursorCountMax = 64
+    /// Milliseconds after which a `MORE` cursor that nobody asks for is closed.
+    package var cursorIdleMilliseconds = 60_000
+    /// Milliseconds after which a `MORE` cursor is closed however often it is asked for: it pins a
+    /// version, and nothing superseded since can be trimmed.
+    package var cursorLifeMilliseconds = 600_000
     /// Values of one facet in a reply.
     package var facetValueCountMax = 1_000
 

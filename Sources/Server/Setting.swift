@@ -189,6 +189,13 @@ package struct Setting: Sendable {
             "Commands between MULTI and EXEC."),
         .number(
             "max-cursors", \.limits.cursorCountMax, 1...10_000, "MORE cursors of one client."),
+        .duration(
+            "cursor-idle", \.limits.cursorIdleMilliseconds,
+            "A MORE cursor that nobody asks for is closed after this time.", restart: true),
+        .duration(
+            "cursor-life", \.limits.cursorLifeMilliseconds,
+            "A MORE cursor is closed after this time however often it is asked for.",
+            restart: true),
         .bytes(
             "commit-queue", \.limits.commitQueueByteCountMax, (1 << 20)...(1 << 36),
             "Bytes of writes that may wait for the disk; beyond them writes get BUSY."),

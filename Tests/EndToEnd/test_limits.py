@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aisle_resp import Closed, RespError, encode
+from aisle_resp import Closed, RespError, as_map, encode
 from aisle_server import PATIENCE
 
 
@@ -250,3 +250,50 @@ def test_many_clients_with_bad_input_at_once(server, c):
     for thread in threads:
         thread.join()
     goes_on(server, c)
+
+
+def exporting(db, c, count=200):
+    """A collection with `count` documents and an export of it, of which one row was given."""
+    db.pipeline([("PUT", c, str(n), "{}") for n in range(count)])
+    return as_map(db.call("EXPORT", c, "BATCH", 1))["cursor"]
+
+
+def test_a_cursor_ends_after_its_life_however_often_it_is_asked_for(own_server, name):
+    server = own_server("--cursor-life", "2s")
+    with server.connect(3) as db:
+        db.call("CREATE", name, '{"fields":{}}')
+        cursor = exporting(db, name)
+        begin = time.monotonic()
+        code = None
+        while code is None and time.monotonic() - begin < 10 * PATIENCE:
+            time.sleep(0.1)
+            reply = db.reply("MORE", cursor)
+            code = reply.code if isinstance(reply, RespError) else None
+        assert code == "NOTFOUND" and time.monotonic() - begin >= 2
+        assert "cursor" in as_map(db.call("EXPORT", name, "BATCH", 1))
+
+
+def test_a_cursor_ends_when_it_is_idle(own_server, name):
+    server = own_server("--cursor-idle", "1s")
+    with server.connect(3) as db:
+        db.call("CREATE", name, '{"fields":{}}')
+        cursor = exporting(db, name)
+        for _ in range(5):
+            time.sleep(0.4)
+            cursor = as_map(db.call("MORE", cursor))["cursor"]
+        time.sleep(1.2)
+        assert db.code("MORE", cursor) == "NOTFOUND"
+
+
+def test_the_oldest_cursors_end_when_memory_is_short(own_server, name):
+    server = own_server("--shards", "1")
+    with server.connect(3) as db:
+        db.call("CREATE", name, '{"fields":{}}')
+        cursors = [exporting(db, name) for _ in range(4)]
+        db.call("CONFIG", "SET", "max-memory", "1")
+        end = time.monotonic() + 15 * PATIENCE
+        while not isinstance(db.reply("MORE", cursors[0]), RespError):
+            assert time.monotonic() < end, "the oldest cursor is still there"
+            time.sleep(0.1)
+        assert db.code("MORE", cursors[0]) == "NOTFOUND"
+        assert as_map(db.call("MORE", cursors[3]))["cursor"] == cursors[3]
