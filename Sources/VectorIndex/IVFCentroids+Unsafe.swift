@@ -13,7 +13,6 @@ final class IVFCentroids {
     let dimensions: Int
     let metric: VectorMetric
     let rows: IVFBlock<Float>
-    private let kernels: UnsafePointer<ck_vector_kernels>
 
     /// Centres that are all zero, for training to fill.
     init(count: Int, dimensions: Int, metric: VectorMetric) {
@@ -23,7 +22,6 @@ final class IVFCentroids {
         self.dimensions = dimensions
         self.metric = metric
         rows = IVFBlock(count * dimensions, filledWith: 0)
-        kernels = ck_vector()
     }
 
     /// Centre `index`. - Complexity: O(1).
@@ -47,33 +45,52 @@ final class IVFCentroids {
         distances: UnsafeMutablePointer<Float>
     ) -> Int {
         switch metric {
-        case .cosine: similarities(vector, into: distances)
+        case .cosine: similarities(vector, 0..<count, into: distances)
         case .dot, .l2:
-            kernels.pointee.l2_f32_list(vector, table, nil, 0, count, dimensions, distances)
+            ck_l2_f32_list(vector, table, nil, 0, count, dimensions, distances)
         }
         return leastIndex(distances, count)
     }
 
-    /// Distances of a query to every centre, smaller is nearer, in the order of probing.
+    /// A distance that ``nearest(_:distances:)`` left, as one that is never below zero.
+    func distance(_ distance: Float) -> Float {
+        max(metric == .cosine ? 1 + distance : distance, 0)
+    }
+
+    /// Distances of a query to a range of centres, smaller is nearer, in the order of probing.
     ///
-    /// `query`: `dimensions` floats. `distances`: room for `count` floats, overwritten.
+    /// `query`: `dimensions` floats. `distances`: room for as many floats, overwritten.
     ///
-    /// - Complexity: O(count × dimensions).
+    /// - Complexity: O(range × dimensions).
     // SAFETY: as above.
-    func probeDistances(_ query: UnsafePointer<Float>, into distances: UnsafeMutablePointer<Float>)
-    {
+    func probeDistances(
+        _ query: UnsafePointer<Float>,
+        _ range: Range<Int>,
+        into distances: UnsafeMutablePointer<Float>
+    ) {
         switch metric {
-        case .cosine, .dot: similarities(query, into: distances)
-        case .l2: kernels.pointee.l2_f32_list(query, table, nil, 0, count, dimensions, distances)
+        case .cosine, .dot: similarities(query, range, into: distances)
+        case .l2:
+            ck_l2_f32_list(
+                query,
+                table,
+                nil,
+                UInt32(range.lowerBound),
+                range.count,
+                dimensions,
+                distances
+            )
         }
     }
 
     private func similarities(
         _ vector: UnsafePointer<Float>,
+        _ range: Range<Int>,
         into distances: UnsafeMutablePointer<Float>
     ) {
-        kernels.pointee.dot_f32_list(vector, table, nil, 0, count, dimensions, distances)
-        for index in 0..<count { distances[index] = -distances[index] }
+        let first = UInt32(range.lowerBound)
+        ck_dot_f32_list(vector, table, nil, first, range.count, dimensions, distances)
+        for index in 0..<range.count { distances[index] = -distances[index] }
     }
 
     /// Bytes allocated.

@@ -30,7 +30,6 @@ final class IVFTrainer {
     }
 
     private let plan: Plan
-    private let kernels: UnsafePointer<ck_vector_kernels>
     private let rows: IVFBlock<Float>
     private let rowCount: Int
     private var random: Xoshiro256
@@ -69,7 +68,6 @@ final class IVFTrainer {
         self.plan = plan
         self.rows = rows
         self.rowCount = rowCount
-        kernels = ck_vector()
         random = Xoshiro256(seed: plan.seed)
         centroids = IVFCentroids(
             count: plan.listCount,
@@ -120,7 +118,7 @@ final class IVFTrainer {
         centre.update(from: row(index == 0 ? 0 : drawnRow()), count: plan.dimensions)
         let count = listUndecided(by: index)
         // SAFETY: undecided holds `count` row numbers below seedingCount; distances has room.
-        kernels.pointee.l2_f32_list(
+        ck_l2_f32_list(
             centre,
             table(rows.base),
             undecided.base,
@@ -163,7 +161,7 @@ final class IVFTrainer {
             for place in 0..<seedingCount { undecided[place] = UInt32(place) }
             return seedingCount
         }
-        kernels.pointee.l2_f32_list(
+        ck_l2_f32_list(
             centroids.row(index),
             table(centroids.rows.base),
             nil,
