@@ -23,7 +23,8 @@ extension CommandTable {
 
     /// The verbs that the command handler carries out.
     static var dataCommands: [CommandSpec] {
-        collectionCommands + documentCommands + lookupCommands + operationCommands
+        collectionCommands + documentCommands + lookupCommands + nearnessCommands
+            + operationCommands
     }
 
     private static var collectionCommands: [CommandSpec] {

@@ -42,28 +42,41 @@ extension DataHandler {
             execution.finish()
             return .replied
         }
+        deferLookup(
+            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
+            answer: { [weak self] (writer) throws(EngineError) in
+                try self?.answer(execution, shape, started, explain: explain, &writer)
+            }, finish: { execution.finish() })
+        return .deferredRead
+    }
+
+    /// Goes on with a lookup in further slices, and answers when it is finished.
+    func deferLookup(
+        _ session: Session, run: @escaping (UInt64) throws(EngineError) -> Bool,
+        answer: @escaping (inout ReplyWriter) throws(EngineError) -> Void,
+        finish: @escaping () -> Void
+    ) {
         let deferral = session.makeDeferral()
-        addSlice(session) { [weak self] deadline in
-            guard let self, !session.isClosed else { return false }
+        addSlice(session) { deadline in
+            guard !session.isClosed else { return false }
             do throws(EngineError) {
-                guard try execution.run(until: deadline) else { return true }
+                guard try run(deadline) else { return true }
                 session.fulfil(deferral) { writer in
                     let start = writer.buffer.writerIndex
                     do throws(EngineError) {
-                        try self.answer(execution, shape, started, explain: explain, &writer)
+                        try answer(&writer)
                     } catch {
                         writer.buffer.moveWriterIndex(to: start)
                         writer.error(error)
                     }
                 }
-                execution.finish()
+                finish()
             } catch {
-                execution.finish()
+                finish()
                 session.fulfil(deferral) { $0.error(error) }
             }
             return false
         }
-        return .deferredRead
     }
 
     func explain(
@@ -79,9 +92,15 @@ extension DataHandler {
         if request.equals(1, "COUNT") {
             return try find(.count, request, from: 2, session, &reply, explain: true)
         }
+        if request.equals(1, "SIMILAR") {
+            return try similar(.similar, request, from: 2, session, &reply, explain: true)
+        }
+        if request.equals(1, "RECOMMEND") {
+            return try similar(.recommend, request, from: 2, session, &reply, explain: true)
+        }
         throw EngineError(
             .syntax, String(request.string(1).prefix(32)), "is no lookup that can be explained",
-            hint: "EXPLAIN FIND c f … or EXPLAIN COUNT c f")
+            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND")
     }
 
     // MARK: - Answers
@@ -92,7 +111,8 @@ extension DataHandler {
     ) throws(EngineError) {
         let outcome = execution.outcome
         if explain {
-            plan(outcome, started, &reply)
+            plan(
+                outcome.plan, total: outcome.total, hitCount: outcome.hits.count, started, &reply)
             return
         }
         if shape.find.isCount {
@@ -146,28 +166,43 @@ extension DataHandler {
                 reply.bulk("version")
                 reply.version(hit.key.version)
             }
-            reply.bulk("doc")
-            if shape.projection == nil {
-                try context.withDocument(hit.key) { reply.bulk($0) }
-            } else {
-                let failure: EngineError? = try context.withDocument(
-                    hit.key, wantsVectors: wantsVectors
-                ) { bytes, vectors in
-                    do throws(EngineError) {
-                        try document(bytes, vectors: vectors, view, shape.projection, &reply)
-                        return nil
-                    } catch {
-                        return error
-                    }
-                }
-                if let failure { throw failure }
-            }
-            if reply.byteCount - start > limits.replyByteCountMax {
-                throw EngineError(
-                    .limit, "reply", "at most \(limits.replyByteCountMax) bytes",
-                    hint: "lower LIMIT or name FIELDS")
+            try hitDocument(
+                hit.key, view, shape.projection, wantsVectors: wantsVectors, &reply)
+            try checkByteCount(of: reply, since: start)
+        }
+    }
+
+    /// Writes `doc` and the document of a hit.
+    func hitDocument(
+        _ key: LogKey, _ view: CollectionView, _ projection: Projection?, wantsVectors: Bool,
+        _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        reply.bulk("doc")
+        guard let projection else {
+            try context.withDocument(key) { reply.bulk($0) }
+            return
+        }
+        if projection.namesOnlyID {
+            reply.bulk("{}")
+            return
+        }
+        let failure: EngineError? = try context.withDocument(key, wantsVectors: wantsVectors) {
+            bytes, vectors in
+            do throws(EngineError) {
+                try document(bytes, vectors: vectors, view, projection, &reply)
+                return nil
+            } catch {
+                return error
             }
         }
+        if let failure { throw failure }
+    }
+
+    func checkByteCount(of reply: ReplyWriter, since start: Int) throws(EngineError) {
+        guard reply.byteCount - start > limits.replyByteCountMax else { return }
+        throw EngineError(
+            .limit, "reply", "at most \(limits.replyByteCountMax) bytes",
+            hint: "ask for fewer hits or name FIELDS")
     }
 
     private func facets(_ facets: [FacetResult], _ reply: inout ReplyWriter) {
@@ -213,17 +248,18 @@ extension DataHandler {
         }
     }
 
-    private func plan(_ outcome: FindOutcome, _ started: UInt64, _ reply: inout ReplyWriter) {
-        let plan = outcome.plan
+    func plan(
+        _ plan: FindPlan, total: Int, hitCount: Int, _ started: UInt64, _ reply: inout ReplyWriter
+    ) {
         reply.map(8)
         reply.bulk("plan")
         reply.bulk(plan.stages.map { "\($0.name) (\($0.detail))" }.joined(separator: " > "))
         reply.bulk("estimate")
         reply.integer(plan.estimate)
         reply.bulk("total")
-        reply.integer(outcome.total)
+        reply.integer(total)
         reply.bulk("hits")
-        reply.integer(outcome.hits.count)
+        reply.integer(hitCount)
         reply.bulk("documents_read")
         reply.integer(plan.documentsRead)
         reply.bulk("warnings")

@@ -95,6 +95,8 @@ package final class DataHandler: CommandHandler {
         case .patch: return try patch(request, session)
         case .remove: return try remove(request, session)
         case .find, .count: return try find(name, request, from: 1, session, &reply, explain: false)
+        case .similar, .recommend:
+            return try similar(name, request, from: 1, session, &reply, explain: false)
         case .explain: return try explain(request, session, &reply)
         case .export: return try export(request, session, &reply)
         case .more: return try more(request, session, &reply)
@@ -172,6 +174,13 @@ package final class DataHandler: CommandHandler {
                 .limit, "id", "at most \(limits.idByteCountMax) bytes, got \(id.count)")
         }
         guard isUTF8(id) else { throw EngineError(.invalid, "id", "is UTF-8") }
+    }
+
+    func checkID(_ id: [UInt8]) throws(EngineError) {
+        let result = id.withUnsafeBytes { bytes in
+            Result { () throws(EngineError) in try checkID(bytes) }
+        }
+        try result.get()
     }
 
     private func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {

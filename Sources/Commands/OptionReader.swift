@@ -196,6 +196,19 @@ struct Options {
         return try filter(frame.bytes(place), path: name, limits: limits)
     }
 
+    /// The second value of an option, as a filter.
+    func second(
+        of name: String, limits: Limits, parser: JSONParser
+    ) throws(EngineError) -> Filter? {
+        guard let place = places[name] else { return nil }
+        let tree = try filterTree(frame.bytes(place + 1), path: name, parser: parser)
+        do {
+            return try Filter(parsing: tree, limits: limits)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
     /// An option's value as JSON.
     func json(_ name: String) throws(EngineError) -> JSON? {
         guard let place = places[name] else { return nil }
@@ -221,6 +234,53 @@ struct Options {
             scoped.append(0)
         }
         return scoped + key
+    }
+
+    /// The bytes behind a lookup's one `VEC`: a parameter's, where it names one.
+    ///
+    /// Raw bytes may begin with the sign of a parameter by chance: only an identifier behind it
+    /// makes it one.
+    func vectorArgument() throws(EngineError) -> [UInt8]? {
+        let given = repeated.filter { $0.name == "VEC" }
+        guard let first = given.first else { return nil }
+        guard given.count == 1 else { throw EngineError(.syntax, "VEC", "is given twice") }
+        let bytes = frame.array(first.place)
+        guard bytes.first == UInt8(ascii: "$"), bytes.count > 1,
+            bytes.dropFirst().allSatisfy({ Self.isIdentifierByte($0) })
+        else { return bytes }
+        do {
+            switch try params.option(String(decoding: bytes, as: UTF8.self)) {
+            case .blob(let blob)?: return blob
+            case .json(.string(let text))?: return [UInt8](text.utf8)
+            case .json(let value)?: return [UInt8](value.text.utf8)
+            case nil: return bytes
+            }
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    private static func isIdentifierByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
+    /// A finite number within bounds.
+    func number(_ name: String, _ range: ClosedRange<Double>) throws(EngineError) -> Double? {
+        guard let text = try text(name) else { return nil }
+        guard let value = Double(text), value.isFinite else {
+            throw EngineError(.invalid, name, "is a number, got \(text.prefix(64))")
+        }
+        guard range.contains(value) else {
+            throw EngineError(
+                .invalid, name,
+                "is from \(range.lowerBound) to \(range.upperBound), got \(text.prefix(64))")
+        }
+        return value
     }
 
     /// The fields and bytes behind each `VEC`.

@@ -18,6 +18,9 @@ extension Committer {
             for run in runs(of: entries) { applyRun(entries, run, horizon: horizon) }
         }
         for entry in entries { keepBooks(entry) }
+        if let builders, entries.contains(where: \.hasVectorIndex) {
+            builders.wake()
+        }
     }
 
     /// Indexes of the entries of each partition, in order.
@@ -46,7 +49,8 @@ extension Committer {
                 let entry = entries[index]
                 entry.id.withUnsafeBytes { id in
                     partition.apply(
-                        id: id, hash: entry.hash, key: entry.key, prepared: entry.prepared)
+                        id: id, hash: entry.hash, key: entry.key, prepared: entry.prepared,
+                        vectors: entry.arrivals)
                 }
             }
             partition.reclaim(horizon: horizon, limit: 2 * (end - position) + 16)

@@ -45,6 +45,13 @@ extension Committer {
             uniques = try claimUniques(
                 prepared, former: former, operation, view, state: state, stage: &stage)
         }
+        var prepared = prepared
+        var unchanged: [VectorReference] = []
+        if logOperation == .put {
+            unchanged = try unchangedVectors(prepared, state, stage)
+            prepared.vectors.removeAll { new in unchanged.contains { $0.field == new.field } }
+        }
+        try checkTail(view, partition, bringing: prepared.vectors)
         var vectors = prepared.vectors.map {
             VectorReference(field: $0.field, dimensions: UInt16($0.values.count), key: key)
         }
@@ -53,6 +60,7 @@ extension Committer {
                 state, stage, replaced: vectors, droppedPaths: droppedPaths,
                 schema: view.writeSchema)
         }
+        vectors += unchanged
         stage.append(
             StagedEntry(
                 view: view, partition: partition, hash: operation.idHash, id: operation.id,
@@ -61,6 +69,7 @@ extension Committer {
                     operation: logOperation, collection: view.id, previous: state.key,
                     timestampMilliseconds: now, expiryMilliseconds: expiry),
                 prepared: prepared, vectors: vectors,
+                arrivals: try arrivals(vectors, prepared, view, partition: partition, key: key),
                 supersededByteCount: try supersededByteCount(state, stage),
                 uniques: uniques.claimed, released: uniques.released, earlier: -1))
     }
@@ -94,7 +103,7 @@ extension Committer {
         }
     }
 
-    private func vectors(
+    func vectors(
         _ state: DocumentState, _ stage: StagedGroup
     ) throws(EngineError) -> [VectorReference] {
         if let staged = state.staged { return stage.entries[staged].vectors }

@@ -55,6 +55,8 @@ package final class Committer: @unchecked Sendable {
     var nextMemoryWatch: UInt64 = 0
     /// Superseded entries are being deleted until none is over the budget.
     var isTrimming = false
+    /// Who links vectors; nil until the engine runs.
+    var builders: VectorBuilders?
     /// The id of the next new collection.
     var nextCollection: UInt32 = 1
     let options: EngineOptions
@@ -169,6 +171,7 @@ package final class Committer: @unchecked Sendable {
     /// Stages, commits, applies and answers one group.
     private func commit(_ requests: [WriteRequest]) {
         if requests.isEmpty { return }
+        waitForBuilders(requests)
         var stage = StagedGroup()
         var results: [WriteResult] = []
         results.reserveCapacity(requests.count)

@@ -23,6 +23,7 @@ package final class Engine: Sendable {
     package let store: LogStore
     let committer: Committer
     private let runner: JobRunner
+    private let builders: VectorBuilders
     let tail: LogTail?
     /// What opening took: entries read and milliseconds.
     package let recovery: Recovery
@@ -76,6 +77,11 @@ package final class Engine: Sendable {
             documentCount: opened.catalog.collections.values.reduce(0) { $0 + $1.documentCount },
             milliseconds: Int((Clock.monotonicNanoseconds() - started) / 1_000_000))
         runner = JobRunner(shared: shared)
+        builders = VectorBuilders(
+            shared: shared,
+            threadCount: min(opened.options.partitionCount, max(1, options.loopCount)))
+        committer.builders = builders
+        builders.start()
         committer.start()
         runner.start(self)
         resumePendingChanges(opened.pending)
@@ -89,6 +95,7 @@ package final class Engine: Sendable {
     package func close() {
         runner.stop()
         committer.stop()
+        builders.stop()
     }
 
     /// A context for one event loop or one background task.

@@ -20,6 +20,7 @@ package struct EngineError: Error, Equatable, Sendable {
         case corrupt = "CORRUPT"
         case loading = "LOADING"
         case execAbort = "EXECABORT"
+        case noHistory = "NOHISTORY"
         case cancelled = "CANCELLED"
         case generic = "ERR"
     }

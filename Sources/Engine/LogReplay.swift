@@ -171,14 +171,14 @@ final class ReplayShare: @unchecked Sendable {
         defer { reader.end() }
         let next = try reader.scan(from: from, through: last, countMax: 2_000) { entry in
             entryCount += 1
-            take(entry)
+            take(entry, reader)
             return failure == nil
         }
         if let failure { throw failure }
         return next
     }
 
-    private func take(_ entry: LogEntryView) {
+    private func take(_ entry: LogEntryView, _ reader: LogReader) {
         guard let view = replay.catalog.byID[entry.collection] else { return }
         let hash = view.hash(entry.id)
         let place = view.partitionIndex(hash: hash)
@@ -195,7 +195,9 @@ final class ReplayShare: @unchecked Sendable {
                     entry.document, depthMax: replay.limits.documentDepthMax + 1)
                 let prepared = preparer.extract(
                     from: root, minified: parser.minified, schema: view.schema)
-                partition.apply(id: entry.id, hash: hash, key: entry.key, prepared: prepared)
+                partition.apply(
+                    id: entry.id, hash: hash, key: entry.key, prepared: prepared,
+                    vectors: arrivals(entry, partition, reader))
                 noteExpiry(entry, view, hash, partition)
             } catch {
                 failure = .corrupt(.entry(entry.key))
@@ -204,6 +206,33 @@ final class ReplayShare: @unchecked Sendable {
             return
         }
         partition.reclaim(horizon: entry.key.version, limit: 4)
+    }
+
+    /// The entry's vectors that have an index here, each with its components: the entries that
+    /// brought them may have been passed over.
+    private func arrivals(
+        _ entry: LogEntryView, _ partition: CollectionPartition, _ reader: LogReader
+    ) -> [VectorArrival] {
+        if partition.vectorFields.isEmpty || entry.vectorCount == 0 { return [] }
+        var arrivals: [VectorArrival] = []
+        for index in 0..<entry.vectorCount {
+            let reference = entry.vector(at: index)
+            guard partition.vectorField(reference.field) != nil else { continue }
+            do throws(StoreError) {
+                guard let bytes = try reader.vector(reference) else {
+                    failure = .corrupt(.entry(entry.key))
+                    return []
+                }
+                arrivals.append(
+                    VectorArrival(
+                        field: reference.field, source: reference.key,
+                        values: reference.floats(bytes)))
+            } catch {
+                failure = error
+                return []
+            }
+        }
+        return arrivals
     }
 
     private func noteExpiry(

@@ -17,6 +17,7 @@ package final class ReadContext {
     package let parser = JSONParser()
     package let pins: PinSet
     package let bitmaps = BitmapPool()
+    let nearestScratch = NearestScratch()
     let tail: LogTail?
     private var cachedCatalog: Catalog
     private let filler = DefaultFiller()

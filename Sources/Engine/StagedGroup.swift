@@ -14,6 +14,8 @@ struct StagedEntry {
     /// Nil for a tombstone.
     var prepared: PreparedDocument?
     var vectors: [VectorReference]
+    /// What the indexes of vectors have to know.
+    var arrivals: [VectorArrival] = []
     /// Bytes of the entry that this one supersedes; 0 where there is none.
     var supersededByteCount: Int
     /// Unique values that the document holds once this is applied.
@@ -24,6 +26,8 @@ struct StagedEntry {
     var earlier: Int
 
     var isTombstone: Bool { prepared == nil }
+    /// Whether its partition has an index of vectors.
+    var hasVectorIndex: Bool { !view.partitions[partition].vectorFields.isEmpty }
 }
 
 /// What a document is at a point of the commit order.

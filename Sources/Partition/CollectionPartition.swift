@@ -18,6 +18,8 @@ package final class CollectionPartition: @unchecked Sendable {
     /// By field number; nil for fields without a column.
     private var columns: [FieldColumn?] = []
     private(set) var columnList: [FieldColumn] = []
+    /// The vectors of each field that has an index for them.
+    package private(set) var vectorFields: [VectorField] = []
     /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
     let idOrder = NumericColumn(kind: .integer)
     /// What all ids ever seen begin with.
@@ -25,7 +27,10 @@ package final class CollectionPartition: @unchecked Sendable {
     private var hasSeenID = false
 
     package init(schema: Schema) {
-        for field in schema.fields where field.hasEntries { addColumn(field, isReady: true) }
+        for field in schema.fields {
+            if field.hasEntries { addColumn(field, isReady: true) }
+            if field.hasVectorIndex { addVectors(field, isReady: true) }
+        }
     }
 
     // MARK: - Figures
@@ -40,7 +45,10 @@ package final class CollectionPartition: @unchecked Sendable {
     package var baseByteCount: Int { heads.byteCount + rows.byteCount + idOrder.byteCount }
 
     /// All allocated bytes.
-    package var byteCount: Int { baseByteCount + columnList.reduce(0) { $0 + $1.byteCount } }
+    package var byteCount: Int {
+        baseByteCount + columnList.reduce(0) { $0 + $1.byteCount }
+            + vectorFields.reduce(0) { $0 + $1.byteCount }
+    }
 
     // MARK: - Columns
 
@@ -71,32 +79,77 @@ package final class CollectionPartition: @unchecked Sendable {
 
     package func markReady(_ field: FieldNumber) { column(field)?.isReady = true }
 
+    // MARK: - Vectors
+
+    /// The field's vectors, also while they are brought in.
+    package func vectorField(_ field: FieldNumber) -> VectorField? {
+        vectorFields.first { $0.field.number == field }
+    }
+
+    /// The most vectors of one field that wait to be linked. Takes the reader lock itself.
+    package var vectorTailCount: Int {
+        lock.lockForReading()
+        defer { lock.unlock() }
+        return vectorFields.reduce(0) { max($0, $1.index.tailCount) }
+    }
+
+    package func addVectors(_ field: Field, isReady: Bool) {
+        guard case .vector(let options) = field.type else { return }
+        dropVectors(field.number)
+        vectorFields.append(
+            VectorField(
+                field: field, options: options, seed: UInt64(field.number), isReady: isReady))
+    }
+
+    package func dropVectors(_ field: FieldNumber) {
+        vectorFields.removeAll { $0.field.number == field }
+    }
+
+    /// The row's vector in a field; under cosine, of unit length.
+    package func vector(of slot: Slot, field: FieldNumber) -> [Float]? {
+        guard let vectors = vectorField(field), let node = vectors.node(slot) else { return nil }
+        return vectors.index.vector(node)
+    }
+
+    /// Whether no row was born or has died after `version`.
+    func isCurrent(at version: Version) -> Bool { rows.isCurrent(at: version) }
+
     // MARK: - Applying
 
     /// Applies one entry: a document's new version, or with nil its removal.
     ///
     /// REQUIRES: `key` is above every key that was applied before.
+    /// - Parameter vectors: the vectors that the new version has, in fields with an index.
     /// - Complexity: O(indexed values).
     package func apply(
-        id: UnsafeRawBufferPointer, hash: UInt64, key: LogKey, prepared: PreparedDocument?
+        id: UnsafeRawBufferPointer, hash: UInt64, key: LogKey, prepared: PreparedDocument?,
+        vectors: [VectorArrival] = []
     ) {
         let number: UInt32
+        var old: Slot?
         if let known = heads.number(hash: hash, id: id) {
             number = known
-            let old = heads.slot(known)
-            if old != Heads.noSlot { rows.kill(old, key: key) }
+            let known = heads.slot(known)
+            if known != Heads.noSlot {
+                rows.kill(known, key: key)
+                old = known
+            }
         } else {
             number = heads.insert(hash: hash, id: id)
             noteID(id)
         }
         guard let prepared else {
             heads.update(number, key: key, slot: Heads.noSlot)
+            for field in vectorFields { field.replace(old, with: nil, nil) }
             return
         }
         let slot = rows.insert(key: key, number: number)
         heads.update(number, key: key, slot: slot)
         idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
         fill(slot, from: prepared, only: nil)
+        for field in vectorFields {
+            field.replace(old, with: slot, vectors.first { $0.field == field.field.number })
+        }
     }
 
     /// Sets the row's columns from a document's entries; with `only`, just that field's.
@@ -120,6 +173,7 @@ package final class CollectionPartition: @unchecked Sendable {
     package func reclaim(horizon: Version, limit: Int) {
         _ = rows.reclaim(horizon: horizon, limit: limit) { slot in
             for column in columnList { column.clear(slot) }
+            for field in vectorFields { field.clear(slot) }
             idOrder.clear(slot)
         }
     }

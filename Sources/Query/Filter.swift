@@ -11,6 +11,9 @@ package indirect enum Filter: Sendable, Equatable {
     /// All conditions hold for the values at a dotted path.
     case field(path: String, conditions: [Condition])
 
+    /// Whether it is `{}`.
+    package var matchesAll: Bool { self == .all }
+
     /// One operator and its operand.
     package indirect enum Condition: Sendable, Equatable {
         case equal(JSON)

@@ -56,6 +56,9 @@ package struct Projection: Sendable, Equatable {
         insert(steps.dropFirst(), into: &node.children[place])
     }
 
+    /// Whether nothing of a document is wanted, because `_id` is all that is named.
+    package var namesOnlyID: Bool { !isExclusion && root.children.isEmpty }
+
     /// Whether the list names this path itself, to be included. Vectors come only when named.
     package func names(_ path: String) -> Bool { !isExclusion && paths.contains(path) }
 

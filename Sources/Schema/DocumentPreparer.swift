@@ -157,6 +157,56 @@ package final class DocumentPreparer {
             throw error.prefixed(by: field.path)
         }
     }
+
+    /// Reads a vector as a lookup names it: little-endian f32 bytes, a JSON array, or base64 of
+    /// such bytes. What has the length of the bytes is the bytes.
+    ///
+    /// Throws ``ValidationError`` as ``vector(_:for:)`` does, and for what is no array of numbers.
+    package static func vector(
+        argument: [UInt8], for field: Field, parser: JSONParser
+    ) throws(ValidationError) -> [Float] {
+        let result = argument.withUnsafeBytes { bytes in
+            Result { () throws(ValidationError) in
+                try vector(argument: bytes, for: field, parser: parser)
+            }
+        }
+        return try result.get()
+    }
+
+    private static func vector(
+        argument bytes: UnsafeRawBufferPointer, for field: Field, parser: JSONParser
+    ) throws(ValidationError) -> [Float] {
+        guard case .vector(let options) = field.type else {
+            throw ValidationError(path: field.path, rule: "is a vector field", value: "")
+        }
+        do throws(ValidationError) {
+            if bytes.count == options.dimensions * 4 {
+                return try VectorReader.read(littleEndian: bytes, options: options)
+            }
+            if bytes.first == UInt8(ascii: "[") {
+                let value: TapeValue
+                do throws(JSONError) {
+                    value = try parser.parse(bytes, depthMax: 4)
+                } catch {
+                    throw ValidationError(error)
+                }
+                return try VectorReader.read(value, options: options)
+            }
+            guard let decoded = Base64.decode(bytes), !decoded.isEmpty else {
+                throw ValidationError(
+                    path: "", rule: "\(options.dimensions) dimensions",
+                    value: "\(bytes.count) bytes")
+            }
+            let result = decoded.withUnsafeBytes { raw in
+                Result { () throws(ValidationError) in
+                    try VectorReader.read(littleEndian: raw, options: options)
+                }
+            }
+            return try result.get()
+        } catch {
+            throw error.prefixed(by: field.path)
+        }
+    }
 }
 
 extension ValidationError {

@@ -22,6 +22,13 @@ package struct VectorOptions: Sendable, Equatable {
     package var storage: String?
     /// `f32` or `f16`: what is kept for exact re-ranking.
     package var originals: String?
+
+    /// The largest component that the index can hold, where the metric is not cosine, under which
+    /// vectors come to unit length: that of a half, or what cannot overflow when it is squared.
+    package var magnitudeMax: Float {
+        let isHalf = storage == "f16" || originals != "f32"
+        return indexKind != nil && isHalf ? 65_504 : 1e15
+    }
 }
 
 /// What values a field holds.
@@ -123,6 +130,11 @@ package struct Field: Sendable {
 
     package var number: FieldNumber { definition.number }
     package var type: FieldType { definition.type }
+
+    /// Whether the field's vectors are indexed.
+    package var hasVectorIndex: Bool {
+        if case .vector(let options) = type { options.indexKind != nil } else { false }
+    }
 
     /// Whether documents give entries for this field (see ``PreparedDocument``): it has a type that
     /// fits a column and is indexed, sorted, faceted or unique.

@@ -65,8 +65,19 @@ enum VectorReader {
                 value: "\(values[index])"
             )
         }
-        if options.metric == .cosine && values.allSatisfy({ $0 == 0 }) {
-            throw error("is not the zero vector under cosine", "")
+        guard options.metric != .cosine else {
+            if values.allSatisfy({ $0 == 0 }) {
+                throw error("is not the zero vector under cosine", "")
+            }
+            return values
+        }
+        let bound = options.magnitudeMax
+        if let index = values.firstIndex(where: { abs($0) > bound }) {
+            throw ValidationError(
+                path: "\(index)",
+                rule: "is at most \(bound) in magnitude",
+                value: "\(values[index])"
+            )
         }
         return values
     }

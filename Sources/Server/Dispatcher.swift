@@ -137,6 +137,12 @@ final class Dispatcher {
         switch gate.collections {
         case .none: return true
         case .first: return covers(verb + 1)
+        case .firstAndFrom:
+            // Whatever stands behind a word FROM, be it an option or a value: too careful at worst.
+            for index in verb + 2..<max(verb + 2, frame.count) where frame.equals(index, "FROM") {
+                if !covers(index + 1) { return false }
+            }
+            return covers(verb + 1)
         case .firstTwo:
             guard verb + 1 < frame.count else { return true }
             // The first is a name to be pointed elsewhere: its own rights count, not its target's.
@@ -203,8 +209,8 @@ final class Dispatcher {
         case .watch: reply.error("ERR use IF or VERSION")
         case .unwatch: reply.ok()
         case .create, .alter, .drop, .describe, .collections, .alias, .put, .patch, .fetch, .mfetch,
-            .remove, .export, .find, .count, .explain, .more, .multi, .exec, .discard, .health,
-            .stats, .jobs, .reshard, .compact:
+            .remove, .export, .find, .count, .similar, .recommend, .explain, .more, .multi, .exec,
+            .discard, .health, .stats, .jobs, .reshard, .compact:
             preconditionFailure("the command handler's command")
         }
         return .replied

@@ -1,0 +1,265 @@
+import Documents
+import Engine
+import Primitives
+import Query
+import RESP
+import Schema
+
+/// `SIMILAR` and `RECOMMEND`.
+extension DataHandler {
+    private static let sharedRules = [
+        OptionRule("FIELD"), OptionRule("K"), OptionRule("MIN"), OptionRule("WHERE"),
+        OptionRule("NOT"), OptionRule("EF"), OptionRule("EXACT", 0), OptionRule("DIVERSE"),
+        OptionRule("FIELDS"), OptionRule("META", 0), OptionRule("TIMEOUT"),
+        OptionRule("PARTIAL", 0), OptionRule("PARAMS"), OptionRule("BLOB", 2),
+    ]
+    private static let similarRules =
+        sharedRules + [OptionRule("ID"), OptionRule("VEC"), OptionRule("TEXT")]
+    private static let recommendRules =
+        sharedRules + [
+            OptionRule("LIKE"), OptionRule("UNLIKE"), OptionRule("FROM", 2),
+            OptionRule("PATH"),
+        ]
+
+    /// Starts a lookup by nearness whose verb is argument `verb - 1`.
+    func similar(
+        _ name: CommandName, _ request: RequestFrame, from verb: Int, _ session: Session,
+        _ reply: inout ReplyWriter, explain: Bool
+    ) throws(EngineError) -> Disposition {
+        let started = Clock.monotonicNanoseconds()
+        let view = try view(request, verb)
+        let isRecommendation = name == .recommend
+        let options = try Options(
+            request, from: verb + 1, isRecommendation ? Self.recommendRules : Self.similarRules)
+        let shape = try SimilarShape(options, view, self, isRecommendation: isRecommendation)
+        let execution = try SimilarExecution(shape.request, context: context)
+        if try execution.run(until: started + Self.sliceNanoseconds) {
+            try answer(execution, shape, started, explain: explain, &reply)
+            execution.finish()
+            return .replied
+        }
+        deferLookup(
+            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
+            answer: { [weak self] (writer) throws(EngineError) in
+                try self?.answer(execution, shape, started, explain: explain, &writer)
+            }, finish: { execution.finish() })
+        return .deferredRead
+    }
+
+    private func answer(
+        _ execution: SimilarExecution, _ shape: SimilarShape, _ started: UInt64, explain: Bool,
+        _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let outcome = execution.outcome
+        if explain {
+            plan(
+                outcome.plan, total: outcome.total, hitCount: outcome.hits.count, started, &reply)
+            return
+        }
+        let isBased = shape.isRecommendation
+        reply.map(5 + (isBased ? 1 : 0) + (outcome.isPartial ? 1 : 0))
+        reply.bulk("total")
+        reply.integer(outcome.total)
+        reply.bulk("exact")
+        reply.bool(outcome.isExact)
+        reply.bulk("hits")
+        try hits(outcome, shape, &reply)
+        if isBased {
+            reply.bulk("based_on")
+            reply.array(outcome.basis.count)
+            for id in outcome.basis { reply.bulk(id) }
+        }
+        if outcome.isPartial {
+            reply.bulk("partial")
+            reply.bool(true)
+        }
+        reply.bulk("version")
+        reply.version(outcome.version)
+        reply.bulk("took_us")
+        reply.integer(Int((Clock.monotonicNanoseconds() - started) / 1000))
+    }
+
+    private func hits(
+        _ outcome: SimilarOutcome, _ shape: SimilarShape, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let start = reply.byteCount
+        let view = shape.request.view
+        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
+        reply.array(outcome.hits.count)
+        for hit in outcome.hits {
+            reply.map(
+                3 + (hit.distance == nil ? 0 : 1) + (shape.wantsMeta ? 1 : 0))
+            reply.bulk("id")
+            reply.bulk(hit.id)
+            reply.bulk("score")
+            reply.double(hit.score)
+            if let distance = hit.distance {
+                reply.bulk("distance")
+                reply.double(distance)
+            }
+            if shape.wantsMeta {
+                reply.bulk("version")
+                reply.version(hit.key.version)
+            }
+            try hitDocument(
+                hit.key, view, shape.projection, wantsVectors: wantsVectors, &reply)
+            try checkByteCount(of: reply, since: start)
+        }
+    }
+}
+
+/// The options of a lookup by nearness, read.
+struct SimilarShape {
+    var request: SimilarRequest
+    var projection: Projection?
+    var wantsMeta: Bool
+    var isRecommendation: Bool
+
+    private static let defaultCount = 10
+
+    init(
+        _ options: Options, _ view: CollectionView, _ handler: DataHandler, isRecommendation: Bool
+    ) throws(EngineError) {
+        let limits = handler.limits
+        let field = try Self.field(options, view)
+        let deadline = try handler.deadline(options)
+        let target =
+            isRecommendation
+            ? try Self.examples(options, handler, deadline)
+            : try Self.target(options, field, handler)
+        let count = try options.integer("K", 1...limits.limitMax) ?? Self.defaultCount
+        request = SimilarRequest(view: view, field: field, target: target, count: count)
+        if let filter = try options.filter("WHERE", limits: limits), !filter.matchesAll {
+            request.filter = try handler.compile(filter, view)
+        }
+        try options.refuse("EF", with: "EXACT")
+        request.width = try options.integer("EF", 1...limits.searchWidthMax)
+        request.isExact = options.has("EXACT")
+        request.scoreMin = try options.number(
+            "MIN", -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude)
+        request.diversity = try options.number("DIVERSE", 0...1)
+        request.deadlineNanoseconds = deadline
+        request.allowsPartial = options.has("PARTIAL")
+        wantsMeta = options.has("META")
+        self.isRecommendation = isRecommendation
+        do {
+            if let text = try options.text("NOT") {
+                request.excluded = try NameList.parse(text, option: "NOT").map { [UInt8]($0.utf8) }
+            }
+            if let text = try options.text("FIELDS") {
+                projection = try Projection(parsing: text)
+            }
+        } catch let error as QueryError {
+            throw EngineError(error)
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw EngineError(.syntax, "", "the options cannot be read")
+        }
+    }
+
+    /// The vector field that is meant: the one that is named, or the only one.
+    private static func field(
+        _ options: Options, _ view: CollectionView
+    ) throws(EngineError) -> Field {
+        let fields = view.schema.fields.filter {
+            if case .vector(let options) = $0.type { options.indexKind != nil } else { false }
+        }
+        if let name = try options.text("FIELD") {
+            if let field = fields.first(where: { $0.path == name }) { return field }
+            throw EngineError(
+                .noIndex, String(name.prefix(64)), "is no vector field with an index",
+                hint: "DESCRIBE \(view.name) lists the fields, ALTER adds an index")
+        }
+        guard let field = fields.first else {
+            throw EngineError(
+                .noIndex, view.name, "has no vector field with an index",
+                hint: "ALTER adds one")
+        }
+        guard fields.count == 1 else {
+            let names = fields.map(\.path).joined(separator: ", ")
+            throw EngineError(
+                .syntax, "FIELD", "one of several vector fields has to be named: \(names)")
+        }
+        return field
+    }
+
+    private static func target(
+        _ options: Options, _ field: Field, _ handler: DataHandler
+    ) throws(EngineError) -> SimilarRequest.Target {
+        if options.has("TEXT") {
+            throw EngineError(
+                .noIndex, "TEXT", "there is no model that turns words into vectors",
+                hint: "ask with VEC or ID")
+        }
+        let id = try options.text("ID")
+        let vector = try options.vectorArgument()
+        switch (id, vector) {
+        case (let id?, nil):
+            let bytes = [UInt8](id.utf8)
+            try handler.checkID(bytes)
+            return .document(bytes)
+        case (nil, let bytes?):
+            do throws(ValidationError) {
+                return .vector(
+                    try DocumentPreparer.vector(
+                        argument: bytes, for: field, parser: handler.context.parser))
+            } catch {
+                throw EngineError(error)
+            }
+        case (nil, nil):
+            throw EngineError(.syntax, "ID", "ID x or VEC v says what hits are to be like")
+        case (_?, _?):
+            throw EngineError(.syntax, "ID", "cannot stand beside VEC")
+        }
+    }
+
+    private static func examples(
+        _ options: Options, _ handler: DataHandler, _ deadline: UInt64
+    ) throws(EngineError) -> SimilarRequest.Target {
+        try options.refuse("LIKE", with: "FROM")
+        try options.refuse("UNLIKE", with: "FROM")
+        if let name = try options.text("FROM") {
+            guard let path = try options.text("PATH") else {
+                throw EngineError(.syntax, "PATH", "says where FROM's documents hold the ids")
+            }
+            let view = try handler.context.collection(name)
+            guard
+                let filter = try options.second(
+                    of: "FROM", limits: handler.limits, parser: handler.context.parser)
+            else { throw EngineError(.syntax, "FROM", "is a collection and a filter") }
+            var find = FindRequest(
+                view: view, filter: try handler.compile(filter, view), limit: 0)
+            find.deadlineNanoseconds = deadline
+            do throws(FieldPathError) {
+                return .history(HistoryRequest(find: find, path: try FieldPath(path)))
+            } catch {
+                throw EngineError(
+                    .invalid, "PATH", "is a field path, got \(path.prefix(64))")
+            }
+        }
+        if options.has("PATH") { throw EngineError(.syntax, "PATH", "belongs to FROM") }
+        guard let text = try options.text("LIKE") else {
+            throw EngineError(
+                .syntax, "LIKE", "LIKE ids or FROM c f PATH p says what is liked")
+        }
+        return .examples(
+            likes: try ids(text, "LIKE", handler),
+            unlikes: try options.text("UNLIKE").map { (text) throws(EngineError) in
+                try ids(text, "UNLIKE", handler)
+            } ?? [])
+    }
+
+    private static func ids(
+        _ text: String, _ option: String, _ handler: DataHandler
+    ) throws(EngineError) -> [[UInt8]] {
+        let names: [String]
+        do throws(QueryError) {
+            names = try NameList.parse(text, option: option)
+        } catch {
+            throw EngineError(error)
+        }
+        for name in names { try handler.checkID([UInt8](name.utf8)) }
+        return names.map { [UInt8]($0.utf8) }
+    }
+}

@@ -1,0 +1,285 @@
+import Partition
+import Primitives
+import Query
+import Schema
+
+/// Carries out one lookup by nearness in slices, at one version.
+///
+/// ```
+/// history ─> target ─> filter ─> search (each partition) ─> rank ─> finished
+/// ```
+/// - history: the documents of another collection that name what was liked.
+/// - target: the vector that hits are to be near to.
+/// - filter: which rows may be hits, as a bitmap for each partition.
+/// - search: the nearest of each partition; see ``NearestSearch``.
+/// - rank: the partitions' hits merged, spread out if asked for, cut.
+///
+/// The version stays pinned until ``finish()``. Not Sendable: runs on the thread of its context.
+package final class SimilarExecution {
+    enum Phase: Equatable {
+        case history
+        case target
+        case filter
+        case search(partition: Int)
+        case rank
+        case finished
+    }
+
+    let request: SimilarRequest
+    let context: ReadContext
+    let view: CollectionView
+    let version: Version
+    var phase: Phase
+    package internal(set) var outcome: SimilarOutcome
+    /// Rows that may be hits; nil where all that have a vector may.
+    private let filter: FindExecution?
+    var history: HistoryReader?
+    /// What hits are to be near to.
+    var target: [Float] = []
+    /// Ids that are no hits, those of the examples among them.
+    var excluded: [[UInt8]]
+    private var searches: [NearestSearch] = []
+    private var holdsPin: Bool
+    private var phaseStarted: UInt64
+
+    /// Pins the newest version and prepares.
+    package init(_ request: SimilarRequest, context: ReadContext) throws(EngineError) {
+        self.request = request
+        self.context = context
+        if let filter = request.filter {
+            var find = FindRequest(view: request.view, filter: filter, limit: 0)
+            find.isCount = true
+            find.deadlineNanoseconds = request.deadlineNanoseconds
+            find.allowsPartial = request.allowsPartial
+            let execution = try FindExecution(find, context: context)
+            self.filter = execution
+            version = execution.version
+            view = execution.request.view
+            holdsPin = false
+        } else {
+            filter = nil
+            (version, view) = try context.pin(request.view)
+            holdsPin = true
+        }
+        outcome = SimilarOutcome(version: version)
+        excluded = request.excluded
+        phase = .target
+        phaseStarted = Clock.monotonicNanoseconds()
+        if case .history(let history) = request.target {
+            phase = .history
+            self.history = try HistoryReader(history, context: context)
+        }
+    }
+
+    deinit { finish() }
+
+    /// Gives back the pins and the bitmaps. May be called twice.
+    package func finish() {
+        filter?.finish()
+        history?.finish()
+        guard holdsPin else { return }
+        holdsPin = false
+        context.pins.release(version)
+    }
+
+    /// Works until it is finished or `deadline` on the monotonic clock has passed.
+    ///
+    /// - Returns: whether it is finished.
+    /// - Throws: `TIMEOUT` when the request's own time is over, unless it allows partial answers;
+    ///   `NOTFOUND`, `NOVECTOR` and `NOHISTORY` where there is nothing to be near to.
+    package func run(until deadline: UInt64) throws(EngineError) -> Bool {
+        if let current = context.catalog.byID[view.id],
+            current.schemaGeneration != view.schemaGeneration, phase != .finished
+        {
+            throw EngineError(
+                .busy, view.name, "the schema changed meanwhile", hint: "send it again")
+        }
+        while phase != .finished {
+            try step(until: deadline)
+            if phase == .finished { break }
+            let now = Clock.monotonicNanoseconds()
+            if now >= request.deadlineNanoseconds {
+                guard request.allowsPartial else {
+                    throw EngineError(
+                        .timeout, "", "the time for this lookup is over",
+                        hint: "raise TIMEOUT, ask for PARTIAL, or leave EXACT out")
+                }
+                outcome.isPartial = true
+                rank()
+                break
+            }
+            if now >= deadline { return false }
+        }
+        return true
+    }
+
+    private func step(until deadline: UInt64) throws(EngineError) {
+        switch phase {
+        case .history:
+            guard let history else { preconditionFailure("a history to read") }
+            guard try history.run(until: deadline) else { return }
+            let ids = try history.ids()
+            note("history", "documents that name ids", rows: ids.count)
+            try takeExamples(likes: ids, unlikes: [], mustExist: false)
+            phase = .filter
+        case .target:
+            try resolveTarget()
+            phase = .filter
+        case .filter:
+            if let filter {
+                guard try filter.run(until: deadline) else { return }
+                if filter.outcome.isPartial { outcome.isPartial = true }
+                outcome.plan.stages += filter.outcome.plan.stages
+                outcome.plan.warnings += filter.outcome.plan.warnings
+                outcome.plan.documentsRead += filter.outcome.plan.documentsRead
+                outcome.plan.estimate = filter.outcome.total
+            }
+            phaseStarted = Clock.monotonicNanoseconds()
+            phase = .search(partition: 0)
+        case .search(let index): search(index, until: deadline)
+        case .rank: rank()
+        case .finished: return
+        }
+    }
+
+    func note(_ name: String, _ detail: String, rows: Int) {
+        let now = Clock.monotonicNanoseconds()
+        outcome.plan.stages.append(
+            FindPlan.Stage(
+                name: name, detail: detail, rows: rows,
+                microseconds: Int((now - phaseStarted) / 1000)))
+        phaseStarted = now
+    }
+
+    // MARK: - Search
+
+    /// Neighbours that each partition is asked for: what may fall away later comes on top.
+    private var neededCount: Int {
+        var needed = request.count + excluded.count
+        if request.diversity != nil { needed = max(4 * needed, 64) }
+        return needed
+    }
+
+    private func search(_ index: Int, until deadline: UInt64) {
+        if searches.count == index {
+            searches.append(
+                NearestSearch(
+                    partition: view.partitions[index],
+                    query: NearestQuery(
+                        field: request.field.number, target: target, count: neededCount,
+                        width: request.width, isExact: request.isExact),
+                    version: version, match: match(index), pool: context.bitmaps,
+                    scratch: context.nearestScratch))
+        }
+        while !searches[index].step() {
+            if Clock.monotonicNanoseconds() >= deadline { return }
+        }
+        if index + 1 < view.partitions.count {
+            phase = .search(partition: index + 1)
+        } else {
+            let methods = Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", ")
+            note("search", methods, rows: searches.reduce(0) { $0 + $1.hits.count })
+            phase = .rank
+        }
+    }
+
+    private func match(_ index: Int) -> NearestSearch.Match {
+        guard let filter, !filter.matchesAll[index] else { return .all }
+        return .rows(filter.matches[index], count: filter.counts[index])
+    }
+
+    // MARK: - Rank
+
+    private struct Candidate {
+        var partition: Int
+        var slot: Slot
+        var distance: Float
+        var id: [UInt8]
+        var key: LogKey
+    }
+
+    private func rank() {
+        var candidates: [Candidate] = []
+        for (index, search) in searches.enumerated() {
+            let partition = view.partitions[index]
+            partition.lock.lockForReading()
+            for hit in search.hits {
+                candidates.append(
+                    Candidate(
+                        partition: index, slot: hit.slot, distance: hit.distance,
+                        id: [UInt8](partition.id(hit.slot)), key: partition.key(hit.slot)))
+            }
+            partition.lock.unlock()
+            outcome.total += search.matchCount
+        }
+        outcome.isExact = searches.allSatisfy(\.isExact) && !outcome.isPartial
+        candidates.sort {
+            $0.distance != $1.distance
+                ? $0.distance < $1.distance : $0.id.lexicographicallyPrecedes($1.id)
+        }
+        if !excluded.isEmpty {
+            let gone = Set(excluded)
+            candidates.removeAll { gone.contains($0.id) }
+        }
+        if let least = request.scoreMin {
+            candidates.removeAll { score($0.distance).score < least }
+        }
+        if let diversity = request.diversity {
+            candidates = spread(candidates, diversity)
+        }
+        outcome.hits = candidates.prefix(request.count).map { candidate in
+            let (score, distance) = score(candidate.distance)
+            return SimilarHit(
+                key: candidate.key, id: candidate.id, score: score, distance: distance)
+        }
+        note("rank", request.diversity == nil ? "by score" : "spread out", rows: outcome.hits.count)
+        phase = .finished
+    }
+
+    /// What an index's distance means to a client.
+    private func score(_ distance: Float) -> (score: Double, distance: Double?) {
+        switch request.field.type {
+        case .vector(let options):
+            switch options.metric {
+            case .cosine: return (1 - Double(distance), nil)
+            case .ip: return (-Double(distance), nil)
+            case .l2:
+                let root = Double(max(0, distance)).squareRoot()
+                return (1 / (1 + root), root)
+            }
+        default: preconditionFailure("a vector field")
+        }
+    }
+
+    /// Maximal marginal relevance (Carbonell and Goldstein 1998): each next hit is the candidate
+    /// with the most of (1 - diversity) × score - diversity × its likeness to the hits before it.
+    private func spread(_ candidates: [Candidate], _ diversity: Double) -> [Candidate] {
+        let vectors = candidates.map { candidate -> [Float] in
+            let partition = view.partitions[candidate.partition]
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return partition.vector(of: candidate.slot, field: request.field.number) ?? []
+        }
+        var left = Array(candidates.indices)
+        var likeness = [Double](repeating: -.infinity, count: candidates.count)
+        var chosen: [Candidate] = []
+        while chosen.count < request.count, !left.isEmpty {
+            var best = 0
+            var bestWorth = -Double.infinity
+            for (place, index) in left.enumerated() {
+                let worth =
+                    (1 - diversity) * score(candidates[index].distance).score
+                    - (chosen.isEmpty ? 0 : diversity * likeness[index])
+                if worth > bestWorth { (best, bestWorth) = (place, worth) }
+            }
+            let index = left.remove(at: best)
+            chosen.append(candidates[index])
+            for other in left {
+                let distance = NearestSearch.distance(
+                    vectors[index], vectors[other], request.field)
+                likeness[other] = max(likeness[other], score(distance).score)
+            }
+        }
+        return chosen
+    }
+}

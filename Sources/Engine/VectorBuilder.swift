@@ -1,0 +1,146 @@
+import Partition
+import Primitives
+import Schema
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The threads that link vectors into their graphs, behind the writes and without holding them up.
+///
+/// Each thread has a share of the partitions for good, so that a graph has one builder. What is
+/// next is planned without a lock and applied under the partition's writer lock, which takes
+/// microseconds: readers never wait for a search for neighbours.
+// SAFETY of `@unchecked Sendable`: all mutable state is behind `mutex` or belongs to one thread.
+final class VectorBuilders: @unchecked Sendable {
+    private let shared: EngineShared
+    private let threadCount: Int
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var isStopping = false
+    /// Rises with each wake-up, so that none is lost between a look around and the wait.
+    private var wakeCount = 0
+    private var threads: [pthread_t] = []
+
+    init(shared: EngineShared, threadCount: Int) {
+        self.shared = shared
+        self.threadCount = max(1, threadCount)
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func start() {
+        for index in 0..<threadCount {
+            var handle = pthread_t()
+            let box = Unmanaged.passRetained(BuilderThread(builders: self, index: index))
+            let status = pthread_create(&handle, nil, builderMain, box.toOpaque())
+            precondition(status == 0, "a thread for a builder")
+            threads.append(handle)
+        }
+    }
+
+    /// Ends the threads; what is not linked stays in the tails.
+    func stop() {
+        pthread_mutex_lock(mutex)
+        isStopping = true
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+    }
+
+    /// There may be something to link.
+    func wake() {
+        pthread_mutex_lock(mutex)
+        wakeCount &+= 1
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    fileprivate var mustStop: Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return isStopping
+    }
+
+    fileprivate var wakes: Int {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return wakeCount
+    }
+
+    /// Waits until there has been a wake-up since `seen`.
+    fileprivate func sleep(since seen: Int) {
+        pthread_mutex_lock(mutex)
+        while !isStopping, wakeCount == seen { pthread_cond_wait(condition, mutex) }
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// One turn over a thread's share: a few steps of every graph that waits for some.
+    ///
+    /// - Returns: whether there was anything to do.
+    fileprivate func turn(_ index: Int) -> Bool {
+        var worked = false
+        for view in shared.catalog.collections.values {
+            for (place, partition) in view.partitions.enumerated()
+            where place % threadCount == index {
+                partition.lock.lockForReading()
+                let fields = partition.vectorFields
+                partition.lock.unlock()
+                for field in fields where work(on: field, partition) { worked = true }
+            }
+        }
+        return worked
+    }
+
+    /// Steps of one graph before others have their turn.
+    private static let stepCount = 64
+
+    private func work(on field: VectorField, _ partition: CollectionPartition) -> Bool {
+        var count = 0
+        while count < Self.stepCount, field.index.planNext(partition.lock) {
+            partition.lock.lockForWriting()
+            field.index.apply()
+            partition.lock.unlock()
+            count += 1
+        }
+        return count > 0
+    }
+}
+
+/// One builder's thread.
+private final class BuilderThread: Sendable {
+    let builders: VectorBuilders
+    let index: Int
+
+    init(builders: VectorBuilders, index: Int) {
+        self.builders = builders
+        self.index = index
+    }
+
+    func run() {
+        ThreadPriority.lower()
+        while !builders.mustStop {
+            let seen = builders.wakes
+            if !builders.turn(index) { builders.sleep(since: seen) }
+        }
+    }
+}
+
+private func builderMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    Unmanaged<BuilderThread>.fromOpaque(argument).takeRetainedValue().run()
+    return nil
+}

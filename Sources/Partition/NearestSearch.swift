@@ -1,0 +1,253 @@
+package import Primitives
+package import Schema
+import VectorIndex
+
+/// What a search by nearness asks of each partition.
+package struct NearestQuery: Sendable {
+    package var field: FieldNumber
+    /// `dimensions` finite components, not all zero under cosine.
+    package var target: [Float]
+    /// Neighbours at most.
+    package var count: Int
+    /// Candidates that an approximate search keeps; nil for the default.
+    package var width: Int?
+    package var isExact: Bool
+
+    package init(
+        field: FieldNumber, target: [Float], count: Int, width: Int?, isExact: Bool
+    ) {
+        self.field = field
+        self.target = target
+        self.count = count
+        self.width = width
+        self.isExact = isExact
+    }
+}
+
+/// One neighbour: a row and its distance, smaller being nearer.
+package struct NearestHit: Equatable, Sendable {
+    package var slot: Slot
+    package var distance: Float
+}
+
+/// Buffers that searches of one thread share.
+package final class NearestScratch {
+    let search = SearchScratch()
+    /// Room for the hits of one search.
+    var found: [VectorHit] = []
+    /// Nodes of one window of a scan; empty between scans.
+    let window = Bitmap()
+
+    package init() {}
+
+    func reserve(_ count: Int) {
+        while found.count < count { found.append(VectorHit(node: 0, distance: 0)) }
+    }
+}
+
+/// The nearest rows of one partition at one version, found in slices.
+///
+/// ```
+/// all rows, nothing newer than the version ──> the index's own live nodes
+/// else rows ──> nodes as a bitmap ─┬─ few or EXACT ──> every node compared, a window at a time
+///                                  └─ many ─────────> the graph, walked under the bitmap
+/// ```
+/// The caller holds a pin of the version until it is done: rows that it sees keep their nodes.
+package final class NearestSearch {
+    /// Which rows may be hits.
+    package enum Match {
+        /// All that the version sees.
+        case all
+        /// Those in the bitmap.
+        case rows(Bitmap, count: Int)
+    }
+
+    /// How the neighbours were found.
+    package enum Method: String, Sendable {
+        case none = "no vectors"
+        case graph = "graph"
+        case filteredGraph = "graph under the filter"
+        case exact = "exact scan"
+    }
+
+    private let partition: CollectionPartition
+    private let query: NearestQuery
+    private let version: Version
+    private let match: Match
+    private let pool: BitmapPool
+    private let scratch: NearestScratch
+    /// Nodes that may be hits; nil for the index's live ones.
+    private var accepted: Bitmap?
+    private var acceptedCount = 0
+    private var isPrepared = false
+    /// The first node of the next window of an exact scan.
+    private var cursor = 0
+    private var nearest: [VectorHit] = []
+    private var isFinished = false
+
+    /// Nearest first; complete once ``step()`` has said so, sound before.
+    package private(set) var hits: [NearestHit] = []
+    /// Documents that could have been hits.
+    package private(set) var matchCount = 0
+    package private(set) var method = Method.none
+    /// Whether every match was compared.
+    package var isExact: Bool { method == .exact || method == .none }
+
+    package init(
+        partition: CollectionPartition, query: NearestQuery, version: Version, match: Match,
+        pool: BitmapPool, scratch: NearestScratch
+    ) {
+        self.partition = partition
+        self.query = query
+        self.version = version
+        self.match = match
+        self.pool = pool
+        self.scratch = scratch
+    }
+
+    deinit { giveBack() }
+
+    private func giveBack() {
+        if let accepted { pool.giveBack(accepted) }
+        accepted = nil
+    }
+
+    /// Searches on: a walk whole, a scan by one window.
+    ///
+    /// - Returns: whether it is finished.
+    package func step() -> Bool {
+        if isFinished { return true }
+        partition.lock.lockForReading()
+        defer { partition.lock.unlock() }
+        guard let field = partition.vectorField(query.field), field.index.nodeCount > 0 else {
+            isFinished = true
+            return true
+        }
+        if !isPrepared { prepare(field) }
+        switch method {
+        case .none: break
+        case .graph, .filteredGraph: searchGraph(field)
+        case .exact:
+            scanWindow(field)
+            if cursor < field.index.nodeCount {
+                giveHits(field)
+                return false
+            }
+        }
+        giveHits(field)
+        giveBack()
+        isFinished = true
+        return true
+    }
+
+    // MARK: - Which nodes
+
+    private func prepare(_ field: VectorField) {
+        isPrepared = true
+        switch match {
+        case .all where partition.isCurrent(at: version) && field.isReady:
+            acceptedCount = field.index.liveCount
+            matchCount = acceptedCount
+        case .all:
+            let rows = pool.borrow(capacity: partition.slotBound)
+            accept(partition.visible(at: version, scratch: rows), field)
+            pool.giveBack(rows)
+            matchCount = acceptedCount
+        case .rows(let bitmap, let count):
+            accept(bitmap, field)
+            matchCount = count
+        }
+        method = chooseMethod(field)
+    }
+
+    /// Turns rows into the nodes that they have.
+    private func accept(_ rows: Bitmap, _ field: VectorField) {
+        let nodes = pool.borrow(capacity: field.index.nodeCount)
+        nodes.clearAll()
+        acceptedCount = 0
+        rows.forEach { slot in
+            if let node = field.node(slot) {
+                nodes.set(node)
+                acceptedCount += 1
+            }
+        }
+        accepted = nodes
+    }
+
+    private func chooseMethod(_ field: VectorField) -> Method {
+        if acceptedCount == 0 { return .none }
+        if query.isExact || !field.index.isGraph { return .exact }
+        let width = width(field)
+        if field.index.prefersScan(of: acceptedCount, count: query.count, width: width) {
+            return .exact
+        }
+        return accepted == nil ? .graph : .filteredGraph
+    }
+
+    private func width(_ field: VectorField) -> Int {
+        max(query.width ?? field.index.defaultWidth, query.count)
+    }
+
+    // MARK: - Searching
+
+    private func searchGraph(_ field: VectorField) {
+        let found = field.index.search(
+            query.target, count: query.count, width: width(field), accepted: accepted,
+            acceptedCount: acceptedCount, scratch: scratch)
+        nearest = Array(found)
+        // Fewer than there are: what the walk did not reach is compared instead.
+        if nearest.count < min(query.count, acceptedCount) {
+            method = .exact
+            nearest = []
+            while cursor < field.index.nodeCount { scanWindow(field) }
+        }
+    }
+
+    /// Nodes of one window of an exact scan: well under a millisecond at 384 dimensions.
+    private static let window = 16_384
+
+    private func scanWindow(_ field: VectorField) {
+        let end = min(cursor + Self.window, field.index.nodeCount)
+        nearest = field.index.scan(
+            query.target, cursor..<end, count: query.count, accepted: accepted, merging: nearest,
+            scratch: scratch)
+        cursor = end
+    }
+
+    /// Turns nodes into the rows that the version sees.
+    private func giveHits(_ field: VectorField) {
+        hits.removeAll(keepingCapacity: true)
+        for hit in nearest {
+            let newest = field.row(hit.node)
+            if partition.isVisible(newest, at: version) {
+                hits.append(NearestHit(slot: newest, distance: hit.distance))
+            } else if let slot = partition.slot(of: partition.number(newest), at: version),
+                field.node(slot) == hit.node
+            {
+                hits.append(NearestHit(slot: slot, distance: hit.distance))
+            }
+        }
+    }
+
+    // MARK: - Distances between vectors
+
+    /// The distance of two vectors by a field's metric, as the index would give it.
+    package static func distance(_ a: [Float], _ b: [Float], _ field: Field) -> Float {
+        guard case .vector(let options) = field.type, a.count == b.count else { return .infinity }
+        var (dot, square, other, difference): (Float, Float, Float, Float) = (0, 0, 0, 0)
+        for index in a.indices {
+            dot += a[index] * b[index]
+            square += a[index] * a[index]
+            other += b[index] * b[index]
+            let gap = a[index] - b[index]
+            difference += gap * gap
+        }
+        switch options.metric {
+        case .cosine:
+            let length = (square * other).squareRoot()
+            return length > 0 ? 1 - dot / length : 1
+        case .ip: return -dot
+        case .l2: return difference
+        }
+    }
+}

@@ -1,0 +1,125 @@
+package import Primitives
+package import Schema
+import VectorIndex
+
+/// One vector of a document that is being applied.
+package struct VectorArrival {
+    package var field: FieldNumber
+    /// The log entry that brought the vector: an older one where a document left it alone.
+    package var source: LogKey
+    /// The components. Empty where the vector is known to be here with the row that is replaced.
+    package var values: [Float]
+
+    package init(field: FieldNumber, source: LogKey, values: [Float]) {
+        self.field = field
+        self.source = source
+        self.values = values
+    }
+}
+
+/// The vectors of one declared field in one partition, and which rows they belong to.
+///
+/// The index knows *nodes*, the partition knows rows. A row that leaves its document's vector alone
+/// shares the node of the row before it: a change of stock relinks no graph.
+///
+/// ```
+/// nodes    [UInt32]  by row: its node, or none
+/// rows     [Slot]    by node: the newest row that has it
+/// uses     [UInt32]  by node: rows that have it and are not freed
+/// sources  [UInt64]  by node: the log entry that brought it
+/// ```
+/// Invariants:
+/// 1. A node is live in the index exactly while the newest row that has it is live.
+/// 2. A node is released when the last row that has it is freed.
+///
+/// Thread rule: as for the partition, whose lock covers it; the index's builder may plan without.
+package final class VectorField {
+    package let field: Field
+    package let options: VectorOptions
+    package let index: VectorGraph
+    /// False while an `ALTER` brings in the vectors of old rows: queries must not use it yet.
+    package internal(set) var isReady: Bool
+    private let nodes = GrowableBuffer<UInt32>(fill: VectorField.none)
+    private let rows = GrowableBuffer<Slot>(fill: 0)
+    private let uses = GrowableBuffer<UInt32>(fill: 0)
+    private let sources = GrowableBuffer<UInt64>(fill: 0)
+
+    /// No node.
+    static var none: UInt32 { .max }
+
+    init(field: Field, options: VectorOptions, seed: UInt64, isReady: Bool) {
+        self.field = field
+        self.options = options
+        self.isReady = isReady
+        index = VectorGraph(options, seed: seed)
+    }
+
+    package var byteCount: Int {
+        index.byteCount + nodes.byteCount + rows.byteCount + uses.byteCount + sources.byteCount
+    }
+
+    /// The row's node.
+    func node(_ slot: Slot) -> UInt32? {
+        guard Int(slot) < nodes.count, nodes[Int(slot)] != Self.none else { return nil }
+        return nodes[Int(slot)]
+    }
+
+    /// The newest row that has the node.
+    func row(_ node: UInt32) -> Slot { rows[Int(node)] }
+
+    // MARK: - Applying
+
+    /// A document's row has been replaced by another, or removed.
+    /// - Parameters:
+    ///   - old: the row that has died, if there was one.
+    ///   - new: the row that took its place, if there is one.
+    ///   - arrival: the vector that the new row has, if it has one.
+    func replace(_ old: Slot?, with new: Slot?, _ arrival: VectorArrival?) {
+        let held = old.flatMap { node($0) }
+        if let new, let arrival {
+            if let held, sources[Int(held)] == arrival.source.rawValue {
+                assign(held, to: new)
+                return
+            }
+            if !arrival.values.isEmpty { add(arrival, to: new) }
+        }
+        if let held { index.retire(held) }
+    }
+
+    /// Brings in the vector of a row that was there before the index was.
+    func backfill(_ slot: Slot, isLive: Bool, _ arrival: VectorArrival, previous: UInt32?) {
+        if let previous, sources[Int(previous)] == arrival.source.rawValue {
+            assign(previous, to: slot)
+            return
+        }
+        add(arrival, to: slot)
+        if !isLive, let node = node(slot) { index.retire(node) }
+    }
+
+    private func add(_ arrival: VectorArrival, to slot: Slot) {
+        let node = index.append(arrival.values)
+        if Int(node) >= rows.count {
+            rows.resize(to: Int(node) + 1)
+            uses.resize(to: Int(node) + 1)
+            sources.resize(to: Int(node) + 1)
+        }
+        uses[Int(node)] = 0
+        sources[Int(node)] = arrival.source.rawValue
+        assign(node, to: slot)
+    }
+
+    private func assign(_ node: UInt32, to slot: Slot) {
+        if Int(slot) >= nodes.count { nodes.resize(to: Int(slot) + 1) }
+        nodes[Int(slot)] = node
+        rows[Int(node)] = slot
+        uses[Int(node)] += 1
+    }
+
+    /// A dead row is freed.
+    func clear(_ slot: Slot) {
+        guard let node = node(slot) else { return }
+        nodes[Int(slot)] = Self.none
+        uses[Int(node)] -= 1
+        if uses[Int(node)] == 0 { index.release(node) }
+    }
+}
