@@ -133,22 +133,31 @@ def test_huge_numbers(db3, c):
     assert db3.call("COUNT", c, '{"n":{"$gte":9223372036854775808}}') == 0
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "(.*)*x", "a{1000}{1000}", "((a*)*)*"])
-def test_regular_expressions_take_linear_time(server, db3, c, pattern):
+@pytest.mark.parametrize("pattern,count", [
+    ("(a+)+$", 0), ("(a+)+!$", 1), ("(a|a)*b", 0), ("(a|a)*!", 1), ("(.*)*x", 0), ("((a*)*)*", 1),
+    ("^(a?){40}a{40}", 1)])
+def test_regular_expressions_take_linear_time(db3, c, pattern, count):
     db3.call("PUT", c, "1", json.dumps({"s": "a" * 5000 + "!"}))
     before = time.monotonic()
-    reply = db3.reply("COUNT", c, json.dumps({"s": {"$regex": pattern}}))
+    assert db3.call("COUNT", c, json.dumps({"s": {"$regex": pattern}})) == count
     assert time.monotonic() - before < 2 * PATIENCE
-    assert isinstance(reply, int) or reply.code in ("INVALID", "LIMIT")
+
+
+@pytest.mark.parametrize("pattern,code", [
+    ("a{1000}{1000}", "INVALID"), ("(", "INVALID"), ("[z-a]", "INVALID")])
+def test_wrong_regular_expressions_are_refused(db3, c, pattern, code):
+    assert db3.code("COUNT", c, json.dumps({"s": {"$regex": pattern}})) == code
 
 
 def test_wide_requests_are_bounded(server, db3, c):
-    values = list(range(200_000))
-    reply = db3.reply("COUNT", c, json.dumps({"n": {"$in": values}}))
-    assert isinstance(reply, int) or reply.code in ("LIMIT", "INVALID")
-    parts = [{"n": n} for n in range(50_000)]
-    reply = db3.reply("COUNT", c, json.dumps({"$or": parts}))
-    assert isinstance(reply, int) or reply.code in ("LIMIT", "INVALID")
+    """A filter has at most 10,000 operators and operands: just below works, above is refused."""
+    db3.call("PUT", c, "1", '{"n":7}')
+    for count, fits in ((9_000, True), (10_001, False), (200_000, False)):
+        reply = db3.reply("COUNT", c, json.dumps({"n": {"$in": list(range(count))}}))
+        assert reply == 1 if fits else reply.code == "LIMIT" and "10000" in reply.text
+    for count, fits in ((4_000, True), (10_001, False), (50_000, False)):
+        reply = db3.reply("COUNT", c, json.dumps({"$or": [{"n": n} for n in range(count)]}))
+        assert reply == 1 if fits else reply.code == "LIMIT" and "10000" in reply.text
     goes_on(server, c)
 
 
@@ -297,3 +306,17 @@ def test_the_oldest_cursors_end_when_memory_is_short(own_server, name):
             time.sleep(0.1)
         assert db.code("MORE", cursors[0]) == "NOTFOUND"
         assert as_map(db.call("MORE", cursors[3]))["cursor"] == cursors[3]
+
+
+def test_the_reply_of_a_transaction_is_bounded(own_server, name):
+    server = own_server("--max-reply", "64kb")
+    with server.connect(3) as db:
+        db.call("CREATE", name, '{"fields":{}}')
+        db.call("PUT", name, "big", json.dumps({"s": "x" * 30_000}))
+        reads = [("FETCH", name, "big")]
+        replies = db.pipeline([("MULTI",), *reads * 2, ("EXEC",)])
+        assert [len(text) > 30_000 for text in replies[-1]] == [True, True]
+        replies = db.pipeline([("MULTI",), ("PUT", name, "new", "{}"), *reads * 3, ("EXEC",)])
+        assert isinstance(replies[-1], RespError), replies[-1]
+        assert replies[-1].code == "LIMIT" and "#4" in replies[-1].text, replies[-1].text
+        assert db.call("FETCH", name, "new") is None

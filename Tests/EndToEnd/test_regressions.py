@@ -58,3 +58,51 @@ def test_an_update_that_overflows_says_so_in_words(db, c):
         db.call("PATCH", c, "big", '{"$inc":{"n":1}}')
     text = str(failure.value)
     assert "n" in text and "DecimalError" not in text and "arithmetic(" not in text
+
+
+def test_a_key_belongs_to_its_user(server, db, c):
+    """What one user has under a key, another neither sees nor is kept from."""
+    users = [f"u{n}{c}" for n in (1, 2)]
+    for user in users:
+        db.call("ACL", "SETUSER", user, "on", ">pass", f"~{c}", "+@read", "+@write")
+    versions = []
+    for number, user in enumerate(users):
+        with server.connect(3, user=user, password="pass") as mine:
+            put = ["PUT", c, f"of{number}", json.dumps({"n": number}), "KEY", "order-1",
+                   "RETURN", "new"]
+            first = as_map(mine.call(*put))
+            assert first["id"] == f"of{number}" and json.loads(first["doc"]) == {"n": number}
+            assert as_map(mine.call(*put)) == first
+            versions.append(first["version"])
+    assert versions[0] != versions[1]
+    assert db.call("COUNT", c, '{"_id":{"$in":["of0","of1"]}}') == 2
+    db.call("ACL", "DELUSER", *users)
+
+
+def test_an_export_across_a_drop_ends_with_an_error(db, name):
+    """It gives rows of its version, whole, until they are gone: never others, never a false end."""
+    count = 300
+    db.call("CREATE", name, '{"fields":{"n":{"type":"int"}}}')
+    db.pipeline([("PUT", name, str(n), json.dumps({"n": n, "old": True})) for n in range(count)])
+    reply = as_map(db.call("EXPORT", name, "BATCH", 10))
+    rows = reply["chunk"].splitlines()
+    db.call("DROP", name)
+    db.call("CREATE", name, '{"fields":{}}')
+    db.call("PUT", name, "1", '{"n":1,"old":false}')
+    code = None
+    while code is None:
+        answer = db.reply("MORE", reply["cursor"])
+        if isinstance(answer, RespError):
+            code = answer.code
+            assert "dropped" in answer.text
+        else:
+            chunk = as_map(answer)
+            rows += chunk["chunk"].splitlines()
+            if "cursor" not in chunk:
+                break
+    assert all(json.loads(row)["old"] for row in rows)
+    assert code == "NOTFOUND" or len(rows) == count
+    # Once its documents are cleaned away the cursor is gone as well.
+    if code == "NOTFOUND":
+        assert db.code("MORE", reply["cursor"]) == "NOTFOUND"
+    assert db.call("FETCH", name, "1") == '{"n":1,"old":false}'

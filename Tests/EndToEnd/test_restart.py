@@ -4,6 +4,7 @@ import json
 import pathlib
 import random
 import ssl
+import struct
 import subprocess
 import time
 
@@ -198,6 +199,38 @@ def test_two_servers_never_open_one_directory(own_server):
     second.kill()
     with server.connect() as db:
         assert db.call("PING") == "PONG"
+
+
+def test_vectors_are_kept_under_durability_interval(own_server):
+    """In the tail that waits for the disk, in the log, behind a patch and after a restart."""
+    server = own_server("--durability", "interval:400ms")
+    schema = json.dumps({"fields": {"v": {"type": "vector", "dimensions": 2, "metric": "l2"},
+                                    "n": {"type": "int", "index": True}}})
+
+    def vector(db, id):
+        return json.loads(db.call("FETCH", "c", id, "FIELDS", "n,v"))
+
+    with server.connect(3) as db:
+        db.call("CREATE", "c", schema)
+        for n in range(50):
+            db.call("PUT", "c", f"d{n}", json.dumps({"n": n}), "VEC", "v",
+                    struct.pack("<2f", n, 0.5))
+            assert vector(db, f"d{n}") == {"n": n, "v": [n, 0.5]}
+            # It refers to the vector of an entry that may still wait for the disk.
+            db.call("PATCH", "c", f"d{n}", '{"$inc":{"n":100}}')
+            assert vector(db, f"d{n}") == {"n": n + 100, "v": [n, 0.5]}
+        db.call("PUT", "c", "d0", '{"n":-1,"v":[7,8]}')
+        assert vector(db, "d0") == {"n": -1, "v": [7, 8]}
+        time.sleep(1)
+        for n in range(1, 50):
+            assert vector(db, f"d{n}") == {"n": n + 100, "v": [n, 0.5]}
+        assert vector(db, "d0") == {"n": -1, "v": [7, 8]}
+    for kill in (True, False):
+        server.restart(kill=kill)
+        with server.connect(3) as db:
+            for n in range(1, 50):
+                assert vector(db, f"d{n}") == {"n": n + 100, "v": [n, 0.5]}
+            assert vector(db, "d0") == {"n": -1, "v": [7, 8]}
 
 
 def test_durability_interval(own_server):

@@ -202,14 +202,17 @@ def test_alter_adds_an_index_online(server, db3, name):
                       for n in range(start, start + 1000)])
     stop = threading.Event()
     problems = []
+    counted = []
 
     def traffic():
         with server.connect(3) as mine:
             number = total
             while not stop.is_set():
-                count = mine.call("COUNT", name, '{"a":{"$lt":100}}')
-                if count != 100:
+                count = mine.reply("COUNT", name, '{"a":{"$lt":100}}')
+                # A lookup that is under way while the schema changes may be asked to come again.
+                if count != 100 and getattr(count, "code", None) != "BUSY":
                     problems.append(count)
+                counted.append(count)
                 reply = mine.reply("PUT", name, str(number), json.dumps({"a": number}))
                 if isinstance(reply, RespError):
                     problems.append(reply.text)
@@ -221,7 +224,7 @@ def test_alter_adds_an_index_online(server, db3, name):
     wait_for_job(db3, job)
     stop.set()
     thread.join()
-    assert not problems
+    assert not problems and counted.count(100) > len(counted) / 2
     assert "building" not in flat(db3.call("DESCRIBE", name))
     count = db3.call("COUNT", name, "{}")
     assert find(db3, name, "{}", "SORT", "a:-1", "LIMIT", 1).ids == [str(count - 1)]

@@ -174,6 +174,56 @@ import Testing
         #expect(harness.view.partitions.allSatisfy { $0.deadRowCount == 0 })
     }
 
+    /// Goal: new partitions know as much of the past as the log does, before and after trimming.
+    @Test func versionsReadAsTheyWereInOtherPartitions() throws {
+        var random = TestRandom()
+        let harness = try EngineHarness(partitions: 2) { $0.retentionMilliseconds = 3_600_000 }
+        try harness.create("c")
+        var history = try write(150, to: harness, &random)
+        let pinned = harness.context.pins.acquire()
+        history += try write(
+            150, to: harness, from: history[history.count - 1], &random
+        ).dropFirst()
+        let versions = Array(0..<history.count)
+        func reshard(_ count: Int) {
+            let job = ReshardJob(partitionCount: count)
+            #expect(harness.run("RESHARD") { try job.run($0) }.state == .done)
+        }
+        reshard(5)
+        for version in versions.shuffled(using: &random).prefix(25) {
+            try check(harness, version, history[version], &random)
+        }
+        // What was superseded before the pinned version leaves; the rest must stay readable.
+        usleep(300_000)
+        harness.engine.shared.updateSettings { $0.retentionMilliseconds = 0 }
+        for _ in 0..<20 {
+            try harness.engine.onCommitter { committer in
+                _ = try committer.trimOnce(limit: 512)
+                return .done
+            }
+        }
+        let horizon = Int(harness.engine.oldestReadableVersion.rawValue)
+        #expect(horizon > 100 && horizon <= Int(pinned.rawValue), "seed \(random.seed)")
+        for count in [1, 4] {
+            for version in versions.shuffled(using: &random).prefix(25) {
+                if version >= horizon {
+                    try check(harness, version, history[version], &random)
+                } else {
+                    let error = #expect(throws: EngineError.self) {
+                        _ = try harness.fetch("d", at: UInt64(version))
+                    }
+                    #expect(error?.code == .gap)
+                }
+            }
+            reshard(count)
+        }
+        try check(harness, history.count - 1, history[history.count - 1], &random)
+        harness.context.pins.release(pinned)
+        harness.engine.shared.updateSettings { $0.retentionMilliseconds = 3_600_000 }
+        try harness.reopen()
+        try check(harness, history.count - 1, history[history.count - 1], &random)
+    }
+
     @Test func droppedCollectionIsNamedByALookupUnderWay() throws {
         var random = TestRandom()
         let harness = try EngineHarness()
