@@ -117,6 +117,10 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        // Our side of Benchmarks/vectors.
+        .executableTarget(
+            name: "vector-bench", dependencies: ["VectorIndex"],
+            path: "Benchmarks/vectors/Worker", swiftSettings: strict),
         // Tests: one target per module, and a driver for the store on a failing disk.
         .executableTarget(
             name: "StoreDriver", dependencies: ["DocumentStore", "Primitives"],

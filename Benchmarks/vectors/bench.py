@@ -52,11 +52,16 @@ class Worker:
         return self.read()
 
     def search(self, k, ef, **more):
-        """(answer, ids as queries x k), or None where the index cannot do it."""
+        """(answer, ids as queries x k), or None where the index cannot do it.
+
+        The answer's `rate` is queries per second of processor time: on a quiet machine the same as
+        by the clock, and on a busy one what a quiet one would show, nearly.
+        """
         path = os.path.join(self.scratch, f"{self.name}.ids")
         answer = self.ask(op="search", k=k, ef=ef, ids=path, **more)
         if answer.get("unsupported"):
             return None
+        answer["rate"] = answer["queries"] / max(statistics.median(answer["cpu_seconds"]), 1e-9)
         return answer, np.fromfile(path, "<i4").reshape(-1, k)
 
     def end(self):
@@ -110,9 +115,9 @@ def measure_curves(options, data, workers):
         for ef in options.efs:
             for worker in workers:
                 last = turn == options.rounds - 1
-                answer, found = worker.search(options.k, ef, latency=last)
-                point = taken.setdefault((worker.name, ef), {"ef": ef, "seconds": []})
-                point["seconds"] += answer["seconds"]
+                answer, found = worker.search(options.k, ef, latency=last, least=0.1)
+                point = taken.setdefault((worker.name, ef), {"ef": ef, "cpu": []})
+                point["cpu"] += answer["cpu_seconds"]
                 if turn == 0:
                     point["recall"] = data.recall(found, options.k)
                 for key in ("p50_us", "p99_us", "call_us"):
@@ -120,7 +125,7 @@ def measure_curves(options, data, workers):
                         point[key] = answer[key]
     curves = {worker.name: [] for worker in workers}
     for (name, _), point in taken.items():
-        point["rate"] = len(data.query) / statistics.median(point.pop("seconds"))
+        point["rate"] = len(data.query) / statistics.median(point.pop("cpu"))
         curves[name].append(point)
     return curves
 

@@ -239,7 +239,8 @@ def search(peer, command, meta, folder):
     words = np.fromfile(command["filter"], "<u8") if command.get("filter") else None
     k, ef = command["k"], max(command["ef"], command["k"])
     seconds, cpu, found = [], [], None
-    for _ in range(command.get("repeat", 1)):
+    begun, least = time.process_time(), command.get("least", 0)
+    while len(seconds) < command.get("repeat", 1) or time.process_time() - begun < least:
         start, used = time.perf_counter(), time.process_time()
         found = peer.search(query, k, ef, words)
         seconds.append(time.perf_counter() - start)

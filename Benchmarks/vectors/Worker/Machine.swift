@@ -26,25 +26,32 @@ enum Machine {
 
     /// A whole file as values of one type.
     static func read<Element: BitwiseCopyable>(_ path: String) throws -> [Element] {
+        var all: [Element] = []
+        try read(path, chunk: 1 << 14) { (part: [Element]) in all += part }
+        return all
+    }
+
+    /// Calls `body` with a file's values in turn, `chunk` at a time, fewer at the end.
+    static func read<Element: BitwiseCopyable>(
+        _ path: String,
+        chunk: Int,
+        _ body: ([Element]) throws -> Void
+    ) throws {
         guard let file = fopen(path, "rb") else {
             throw WorkerError.unreadable(path: path, errno: errno)
         }
         defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        let width = MemoryLayout<Element>.stride
         while true {
-            let count = fread(&chunk, 1, chunk.count, file)
-            if count == 0 { break }
-            bytes.append(contentsOf: chunk[..<count])
-        }
-        return bytes.withUnsafeBytes { raw in
-            // SAFETY: any bytes are values of a trivial type; whole values are read.
-            (0..<raw.count / MemoryLayout<Element>.stride).map {
-                raw.loadUnaligned(
-                    fromByteOffset: $0 * MemoryLayout<Element>.stride,
-                    as: Element.self
-                )
+            var count = 0
+            // SAFETY: whole values are read, any bytes are values of a trivial type, and `count`
+            // of them were read.
+            let values = [Element](unsafeUninitializedCapacity: chunk) { room, initialized in
+                count = fread(room.baseAddress, width, chunk, file)
+                initialized = count
             }
+            if count == 0 { return }
+            try body(values)
         }
     }
 

@@ -17,6 +17,7 @@ private struct Command: Decodable {
     var k: Int?
     var ef: Int?
     var `repeat`: Int?
+    var least: Double?
     var latency: Bool?
     var queries: String?
     var filter: String?
@@ -97,9 +98,14 @@ struct VectorBench {
 
     /// Adds every row, in order, each linked before the next comes.
     private func build(name: String) throws -> Answer {
-        let base: [Float] = try Machine.read(folder + "/base.f32")
         let (memory, start, used) = (Machine.resident, Machine.now, Machine.cpu)
-        try change(Array(0..<Int32(meta.count)), base, isReplacement: false)
+        var first: Int32 = 0
+        // A few at a time, so that what the process grows by is the index.
+        try Machine.read(folder + "/base.f32", chunk: 512 * meta.dimensions) { (vectors: [Float]) in
+            let next = first + Int32(vectors.count / meta.dimensions)
+            try change(Array(first..<next), vectors, isReplacement: false)
+            first = next
+        }
         return Answer(
             name: name,
             build_seconds: Machine.now - start,
@@ -152,7 +158,8 @@ struct VectorBench {
         var rows = [Int32](repeating: -1, count: count * k)
         var answer = Answer(seconds: .list([]), cpu_seconds: [], queries: count)
         var (passes, cpu, times): ([Double], [Double], [Double]) = ([], [], [])
-        for _ in 0..<(command.repeat ?? 1) {
+        let (turns, least, begun) = (command.repeat ?? 1, command.least ?? 0, Machine.cpu)
+        while passes.count < turns || Machine.cpu - begun < least {
             let (start, used) = (Machine.now, Machine.cpu)
             try pass(queries, k, ef, bits, command.match, &rows, nil)
             passes.append(Machine.now - start)
