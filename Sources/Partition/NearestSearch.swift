@@ -50,7 +50,7 @@ package final class NearestScratch {
 /// ```
 /// all rows, nothing newer than the version ──> the index's own live nodes
 /// else rows ──> nodes as a bitmap ─┬─ few or EXACT ──> every node compared, a window at a time
-///                                  └─ many ─────────> the graph, walked under the bitmap
+///                                  └─ many ─────────> the index, searched under the bitmap
 /// ```
 /// The caller holds a pin of the version until it is done: rows that it sees keep their nodes.
 package final class NearestSearch {
@@ -67,6 +67,9 @@ package final class NearestSearch {
         case none = "no vectors"
         case graph = "graph"
         case filteredGraph = "graph under the filter"
+        case lists = "inverted lists"
+        /// By codes, the best of them by the originals.
+        case scan = "scan of codes"
         case exact = "exact scan"
     }
 
@@ -126,8 +129,8 @@ package final class NearestSearch {
         if !isPrepared { prepare(field) }
         switch method {
         case .none: break
-        case .graph, .filteredGraph: searchGraph(field)
-        case .exact:
+        case .graph, .filteredGraph, .lists: searchIndex(field)
+        case .exact, .scan:
             scanWindow(field)
             if cursor < field.index.nodeCount {
                 giveHits(field)
@@ -174,33 +177,23 @@ package final class NearestSearch {
         accepted = nodes
     }
 
+    /// So few matches are compared exactly, whatever the index would do.
+    private static let exactCountMax = 512
+
     private func chooseMethod(_ field: VectorField) -> Method {
         if acceptedCount == 0 { return .none }
-        if query.isExact || !field.index.isGraph { return .exact }
-        let width = width(field)
-        if field.index.prefersScan(of: acceptedCount, count: query.count, width: width) {
-            return .exact
-        }
-        return accepted == nil ? .graph : .filteredGraph
-    }
-
-    private func width(_ field: VectorField) -> Int {
-        max(query.width ?? field.index.defaultWidth, query.count)
+        if query.isExact || acceptedCount <= Self.exactCountMax { return .exact }
+        return field.index.isScanned ? .scan : .graph
     }
 
     // MARK: - Searching
 
-    private func searchGraph(_ field: VectorField) {
+    private func searchIndex(_ field: VectorField) {
         let found = field.index.search(
-            query.target, count: query.count, width: width(field), accepted: accepted,
+            query.target, count: query.count, width: query.width, accepted: accepted,
             acceptedCount: acceptedCount, scratch: scratch)
         nearest = Array(found)
-        // Fewer than there are: what the walk did not reach is compared instead.
-        if nearest.count < min(query.count, acceptedCount) {
-            method = .exact
-            nearest = []
-            while cursor < field.index.nodeCount { scanWindow(field) }
-        }
+        method = field.index.method(scratch)
     }
 
     /// Nodes of one window of an exact scan: well under a millisecond at 384 dimensions.
@@ -209,8 +202,8 @@ package final class NearestSearch {
     private func scanWindow(_ field: VectorField) {
         let end = min(cursor + Self.window, field.index.nodeCount)
         nearest = field.index.scan(
-            query.target, cursor..<end, count: query.count, accepted: accepted, merging: nearest,
-            scratch: scratch)
+            query.target, cursor..<end, count: query.count, isExact: method == .exact,
+            accepted: accepted, merging: nearest, scratch: scratch)
         cursor = end
     }
 

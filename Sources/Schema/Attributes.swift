@@ -103,13 +103,17 @@ struct Attributes {
         case nil, .bool(false)?: return options
         case .bool(true)?: options.indexKind = "hnsw"
         case .object(let object)?:
-            let known = ["kind", "m", "efConstruction", "storage", "originals"]
+            let known = [
+                "kind", "m", "efConstruction", "storage", "originals", "numLists", "nProbes",
+            ]
             if let stranger = object.members.first(where: { !known.contains($0.key) }) {
                 throw error("is no option of a vector index", stranger.value, at: stranger.key)
             }
             let source = object.members
             options.indexKind = try word("kind", of: ["hnsw", "ivf", "flat"], in: source) ?? "hnsw"
-            options.m = try integer("m", in: 2...128, of: source)
+            options.m = try integer("m", in: 2...100, of: source)
+            options.listCount = try integer("numLists", in: 1...65_536, of: source)
+            options.probeCount = try integer("nProbes", in: 1...65_536, of: source)
             options.efConstruction = try integer("efConstruction", in: 4...4_096, of: source)
             options.storage = try word("storage", of: ["f32", "f16", "int8"], in: source)
             options.originals = try word("originals", of: ["f32", "f16"], in: source)

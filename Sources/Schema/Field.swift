@@ -22,6 +22,9 @@ package struct VectorOptions: Sendable, Equatable {
     package var storage: String?
     /// `f32` or `f16`: what is kept for exact re-ranking.
     package var originals: String?
+    /// Lists of an inverted file, and how many of them a search looks at.
+    package var listCount: Int?
+    package var probeCount: Int?
 
     /// The largest component that the index can hold, where the metric is not cosine, under which
     /// vectors come to unit length: that of a half, or what cannot overflow when it is squared.

@@ -133,6 +133,12 @@ extension Schema {
         if let originals = options.originals {
             index.append((key: "originals", value: .string(originals)))
         }
+        if let lists = options.listCount {
+            index.append((key: "numLists", value: .int(Int64(lists))))
+        }
+        if let probes = options.probeCount {
+            index.append((key: "nProbes", value: .int(Int64(probes))))
+        }
         members.append((key: "index", value: .object(JSONObject(index))))
         return members
     }

@@ -39,9 +39,24 @@ extension SimilarExecution {
         }
         outcome.basis = liked.ids
         target = mean(liked.values)
-        guard !unliked.values.isEmpty else { return }
+        guard !unliked.values.isEmpty else { return try settleTarget() }
         let away = mean(unliked.values)
         for index in target.indices { target[index] += 0.5 * (target[index] - away[index]) }
+        try settleTarget()
+    }
+
+    /// A mean may be what no document's vector can be: without direction, or beyond the bounds.
+    private func settleTarget() throws(EngineError) {
+        guard case .vector(let options) = request.field.type else { return }
+        if options.metric == .cosine {
+            if target.allSatisfy({ $0 == 0 }) {
+                throw EngineError(
+                    .invalid, request.field.path, "what is liked and disliked cancels out")
+            }
+        } else {
+            let bound = options.magnitudeMax
+            for index in target.indices { target[index] = min(max(target[index], -bound), bound) }
+        }
     }
 
     private func vectors(
