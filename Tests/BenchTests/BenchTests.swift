@@ -31,6 +31,8 @@ private final class EchoServer: Sendable {
         }
     }
 
+    deinit { unlink(path) }
+
     private static func serve(_ client: Int32, _ reply: String, _ stallAfter: Int) {
         defer { close(client) }
         let input = ByteQueue()

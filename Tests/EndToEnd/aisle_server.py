@@ -1,5 +1,6 @@
 """Starts, stops and kills the real server process."""
 
+import atexit
 import os
 import pathlib
 import shutil
@@ -50,6 +51,8 @@ class Server:
         self.port = port or free_port()
         self.metrics_port = free_port()
         self.short = tempfile.mkdtemp(prefix="aisle-")
+        # Whatever becomes of the test.
+        atexit.register(shutil.rmtree, self.short, ignore_errors=True)
         self.unix = os.path.join(self.short, "s.sock")
         self.process = None
         self.output = []

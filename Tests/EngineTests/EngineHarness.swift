@@ -27,12 +27,26 @@ final class EngineHarness: @unchecked Sendable {
         partitions: Int = 3, durability: Durability = .commit,
         _ change: (inout EngineOptions) -> Void = { _ in }
     ) throws {
-        directory = NSTemporaryDirectory() + "aisle-engine-" + UUID().uuidString
+        _ = Self.sweep
+        directory = NSTemporaryDirectory() + Self.prefix + "\(getpid())-" + UUID().uuidString
         options = EngineOptions(directory: directory, partitionCount: partitions, loopCount: 2)
         options.durability = durability
         change(&options)
         try open()
     }
+
+    private static let prefix = "aisle-engine-"
+
+    /// Removes, once in a process, what test processes that were killed have left behind.
+    private static let sweep: Void = {
+        let place = NSTemporaryDirectory()
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
+        where name.hasPrefix(prefix) {
+            let owner = name.dropFirst(prefix.count).prefix { $0 != "-" }
+            guard let owner = pid_t(owner), kill(owner, 0) != 0, errno == ESRCH else { continue }
+            try? FileManager.default.removeItem(atPath: place + name)
+        }
+    }()
 
     var engine: Engine {
         guard let opened else { fatalError("an engine that is open") }

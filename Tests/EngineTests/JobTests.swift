@@ -20,7 +20,6 @@ import Testing
         // Sendable: `documents` is looked at only after `stop`.
         private let harness: EngineHarness
         private let stopping = Atomic<Bool>(false)
-        private var thread: Thread?
         private let done = DispatchSemaphore(value: 0)
         private(set) var documents: [String: String]
         private(set) var failures: [EngineError] = []
@@ -28,9 +27,8 @@ import Testing
         init(_ harness: EngineHarness, _ documents: [String: String], seed: UInt64) {
             self.harness = harness
             self.documents = documents
-            let thread = Thread { [self] in run(TestRandom(seed: seed)) }
-            self.thread = thread
-            thread.start()
+            // Kept by nobody: the thread keeps this, and with it the harness, until it ends.
+            Thread { [self] in run(TestRandom(seed: seed)) }.start()
         }
 
         private func run(_ source: TestRandom) {

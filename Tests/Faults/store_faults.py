@@ -143,10 +143,12 @@ def main():
     for failure in suite.failures:
         print("FAILED directory %d, %s %s\n  driver %d: %s\n  check %d: %s" % failure)
     failed = len(suite.failures)
-    if not failed and not options.keep:
-        shutil.rmtree(scratch)
-    else:
+    if options.keep:
         print(f"kept {scratch}")
+    else:
+        shutil.rmtree(scratch)
+        if failed:
+            print(f"to look at the directories: --keep --seed {options.seed}")
     print(f"{ran - failed} passed, {failed} failed")
     return 1 if failed else 0
 
