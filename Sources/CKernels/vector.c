@@ -120,11 +120,29 @@ static float max_abs_f32(const float *a, size_t n) {
     return value;
 }
 
+// MARK: Links
+
+size_t ck_unvisited_plain(
+    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
+    uint32_t *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < capacity && row[i] != UINT32_MAX; i++) {
+        uint32_t id = row[i];
+        uint64_t bit = UINT64_C(1) << (id & 63), word = visited[id >> 6];
+        uint64_t fresh = ~word & (accept ? accept[id >> 6] : ~UINT64_C(0)) & bit;
+        // Written always, kept only if new: no branch to mispredict.
+        out[count] = id;
+        count += fresh != 0;
+        visited[id >> 6] = word | fresh;
+    }
+    return count;
+}
+
 const ck_vector_kernels ck_vector_plain = {
     dot_f32,      l2_f32,      dot_f16,      l2_f16,      dot_f32_f16, l2_f32_f16,
     dot_i8,       l2_i8,       dot_f32_list, l2_f32_list, dot_f16_list, l2_f16_list,
     dot_i8_list,  l2_i8_list,  codes_list,   f32_to_f16,  f16_to_f32,  f32_to_i8,
-    max_abs_f32,
+    ck_unvisited_plain, max_abs_f32,
 };
 
 // MARK: Choice

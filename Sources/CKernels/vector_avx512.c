@@ -11,7 +11,7 @@
 #include <immintrin.h>
 
 #pragma clang attribute push(                                                   \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,f16c,bmi,bmi2"))), \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,f16c,bmi,bmi2,popcnt"))), \
     apply_to = function)
 
 // SAFETY: lanes whose mask bit is clear are not read, in all masked loads here.
@@ -222,12 +222,41 @@ static float max_abs_f32(const float *a, size_t n) {
     return value;
 }
 
+/// Whether the bits of 16 ids are set, for those in `valid`.
+static inline __mmask16 bits_of(__mmask16 valid, const uint64_t *bits, __m512i ids) {
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i at = _mm512_srli_epi32(ids, 5), place = _mm512_and_si512(ids, _mm512_set1_epi32(31));
+    __m512i words = _mm512_mask_i32gather_epi32(zero, valid, at, bits, 4);
+    return _mm512_test_epi32_mask(words, _mm512_sllv_epi32(_mm512_set1_epi32(1), place));
+}
+
+static size_t unvisited(
+    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
+    uint32_t *out) {
+    const __m512i none = _mm512_set1_epi32(-1);
+    size_t count = 0;
+    for (size_t i = 0; i < capacity; i += 16) {
+        __mmask16 in = capacity - i < 16 ? last16(capacity - i) : 0xffff;
+        __m512i ids = _mm512_maskz_loadu_epi32(in, row + i);
+        __mmask16 valid = _mm512_mask_cmpneq_epi32_mask(in, ids, none);
+        if (valid == 0) break;
+        __mmask16 fresh = valid;
+        if (accept) fresh = bits_of(valid, accept, ids);
+        fresh &= (__mmask16)~bits_of(fresh, visited, ids);
+        // SAFETY: the whole register is stored; the caller leaves room for it.
+        _mm512_storeu_si512(out + count, _mm512_maskz_compress_epi32(fresh, ids));
+        count += (size_t)__builtin_popcount(fresh);
+    }
+    for (size_t i = 0; i < count; i++) visited[out[i] >> 6] |= UINT64_C(1) << (out[i] & 63);
+    return count;
+}
+
 #pragma clang attribute pop
 
 const ck_vector_kernels ck_vector_avx512 = {
     dot_f32,      l2_f32,      dot_f16,      l2_f16,      dot_f32_f16, l2_f32_f16,
     dot_i8,       l2_i8,       dot_f32_list, l2_f32_list, dot_f16_list, l2_f16_list,
     dot_i8_list,  l2_i8_list,  codes_list,   f32_to_f16,  f16_to_f32,  f32_to_i8,
-    max_abs_f32,
+    unvisited,    max_abs_f32,
 };
 #endif

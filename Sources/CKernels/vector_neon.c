@@ -130,6 +130,6 @@ const ck_vector_kernels ck_vector_neon = {
     dot_f32,      l2_f32,      dot_f16,      l2_f16,      dot_f32_f16, l2_f32_f16,
     dot_i8,       l2_i8,       dot_f32_list, l2_f32_list, dot_f16_list, l2_f16_list,
     dot_i8_list,  l2_i8_list,  codes_list,   f32_to_f16,  f16_to_f32,  f32_to_i8,
-    max_abs_f32,
+    ck_unvisited_plain, max_abs_f32,
 };
 #endif

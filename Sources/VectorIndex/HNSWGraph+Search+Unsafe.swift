@@ -29,12 +29,17 @@ extension HNSWGraph {
     /// - Complexity: O(1).
     package func searchPlan(matchCount: Int, k: Int, ef: Int) -> VectorSearchPlan {
         let ef = max(ef, k)
-        // Comparing a match in order costs less than one that a walk leads to; walking ef
-        // candidates compares about 200 + 10 · ef.
-        if matchCount <= max(400 + 40 * ef, k) || linkedCount == 0 { return .exact }
-        let share = Double(matchCount) / Double(max(linkedCount + tailCount, matchCount))
-        if share < 0.6 { return .filteredGraph }
-        return .widened(ef: share > 0.98 ? ef : Int(Double(ef) / share) + 1)
+        // Comparing matches in order costs less each than those that a walk leads to, and misses
+        // none; a walk under a filter compares about 200 + 20 · ef and looks up as many again.
+        if matchCount <= max(1000 + 110 * ef, k) || linkedCount == 0 { return .exact }
+        let share = Double(matchCount) / Double(max(nodesHeld, matchCount))
+        if share < 0.25 { return .filteredGraph }
+        if share > 0.98 { return .widened(ef: ef) }
+        // Wide enough that k matches are rarely missing; beyond that, a candidate of a wider walk
+        // is worth more than one of a narrow one, so 1 / share would be too wide.
+        let (wanted, root) = (Double(k), share.squareRoot())
+        let least = (wanted + 3 * wanted.squareRoot() + 3) / share
+        return .widened(ef: Int(max(Double(ef) / root * (1.1 - 0.1 * share), least)) + 1)
     }
 
     /// The `k` nearest nodes to `query` that are live, or that `accept` holds, nearest first, as
@@ -80,24 +85,39 @@ extension HNSWGraph {
         let plan = plan ?? searchPlan(matchCount: matches, k: k, ef: ef)
         var width = ef
         if case .widened(let wide) = plan { width = max(wide, ef) }
-        scratch.prepare(nodeCount: nodeCount, ef: width, dimensions: rows.dimensions)
+        if plan == .filteredGraph { width = filteredWidth(matches, ef: ef) }
+        let room = max(width, filteredWidth(matches, ef: ef) * Self.awayFactor)
+        scratch.prepare(nodeCount: nodeCount, ef: room, dimensions: rows.dimensions)
         let view = try rows.query(query, scratch.view.floats, scratch.view.codes)
         scratch.query = view
+        scratch.usedPlan = plan
         if matches == 0 { return 0 }
         var count = 0
         switch plan {
         case .exact: return scan(view, bits, words, ef: ef, scratch)
         case .filteredGraph:
-            count = walkAccepted(view, bits, words, matches, ef: ef, scratch)
+            count = walkAccepted(view, bits, words, matches, ef: width, scratch)
         case .widened:
-            count = descendAndWalk(view, ef: width, scratch)
-            count = Self.keep(bits, scratch.view.pool, count)
+            let walked = descendAndWalk(view, ef: width, scratch)
+            count = Self.keep(bits, scratch.view.pool, walked)
+            // Where matches are much rarer than at large, the walk must look for them.
+            if accept != nil && 2 * count * nodesHeld < walked * matches {
+                scratch.clear()
+                scratch.usedPlan = .filteredGraph
+                count = walkAccepted(
+                    view, bits, words, matches, ef: filteredWidth(matches, ef: ef), scratch)
+            }
         }
+        if scratch.usedPlan == .exact { return count }
         count = scanTail(view, bits, ef: width, count, scratch)
         if count >= min(k, matches) { return count }
         scratch.clear()
+        scratch.usedPlan = .exact
         return scan(view, bits, words, ef: ef, scratch)
     }
+
+    /// Nodes that a search may meet, dead ones too.
+    private var nodesHeld: Int { linkedCount + tailCount }
 
     private func descendAndWalk(
         _ query: borrowing QueryView, ef: Int, _ scratch: SearchScratch
@@ -133,6 +153,24 @@ extension HNSWGraph {
     /// Nodes that a filtered walk starts from, besides the nearest that the levels lead to.
     private static var sampleCount: Int { 48 }
 
+    /// Candidates kept under a filter: fewer matches are joined by fewer links.
+    private func filteredWidth(_ matches: Int, ef: Int) -> Int {
+        ef + min(3 * ef, ef * nodesHeld / (25 * max(matches, 1)))
+    }
+
+    /// How many times as many candidates a filter takes that points away from the query.
+    private static var awayFactor: Int { 4 }
+    /// Matches per candidate up to which such a filter is scanned.
+    private static var awayScanShare: Int { 300 }
+
+    /// Whether the nodes around `start`, the nearest to the query, are in the filter much more
+    /// rarely than nodes at large.
+    private func pointsAway(_ start: UInt32, _ filter: HNSWWalk.Filter, _ matches: Int) -> Bool {
+        let (seen, accepted) = HNSWWalk.accepted(view, around: start, filter)
+        let share = Double(matches) / Double(max(linkedCount, matches))
+        return seen >= 64 && Double(accepted) < 0.25 * share * Double(seen)
+    }
+
     private func walkAccepted(
         _ query: borrowing QueryView, _ bits: UnsafePointer<UInt64>, _ words: Int,
         _ matches: Int, ef: Int, _ scratch: SearchScratch
@@ -140,35 +178,21 @@ extension HNSWGraph {
         guard entry != Self.none else { return 0 }
         let start = Candidate.node(descend(query, scratch))
         let (s, filter) = (scratch.view, HNSWWalk.Filter(bits: bits, enough: m * 3 / 2))
-        var sampled = 0
-        if Double(matches) < 0.3 * Double(liveCount) {
-            for i in 0..<Self.sampleCount {
-                guard let node = Self.match(bits, words, from: i * words / Self.sampleCount)
-                else { break }
-                let (word, bit) = (s.visited[Int(node >> 6)], UInt64(1) << UInt64(node & 63))
-                // A node of the tail leads nowhere.
-                if word & bit != 0 || states[Int(node)] & State.linked == 0 { continue }
-                s.visited[Int(node >> 6)] = word | bit
-                s.touched[sampled] = node
-                sampled += 1
+        var (count, ef) = (0, ef)
+        if pointsAway(start, filter, matches) {
+            // Matches far from the query are nearly as far as each other: hard to tell apart.
+            if matches <= Self.awayScanShare * ef {
+                scratch.usedPlan = .exact
+                return scan(query, bits, words, ef: ef, scratch)
             }
+            ef *= Self.awayFactor
         }
-        view.codes.distances(query, s.touched, sampled, s.distances)
-        var count = 0
-        for i in 0..<sampled {
-            // Only the nearest few are walked from.
-            let key = Candidate.key(s.distances[i], s.touched[i])
-            _ = insertCandidate(key, s.pool, &count, min(ef, 4))
-        }
-        // The rest of the samples may be met again.
-        for i in 0..<sampled { s.visited[Int(s.touched[i] >> 6)] = 0 }
-        for i in 0..<count {
-            s.touched[i] = Candidate.node(s.pool[i])
+        if Double(matches) < 0.3 * Double(liveCount) {
+            count = sample(query, bits, words, scratch, limit: min(ef, 4))
         }
         var touched = count
-        if s.visited[Int(start >> 6)] >> UInt64(start & 63) & 1 == 0, filter.accepts(start),
-            !(0..<count).contains(where: { s.touched[$0] == start })
-        {
+        for i in 0..<count { s.touched[i] = Candidate.node(s.pool[i]) }
+        if filter.accepts(start), !(0..<count).contains(where: { s.touched[$0] == start }) {
             s.touched[touched] = start
             view.codes.distances(query, s.touched + touched, 1, s.distances)
             _ = insertCandidate(Candidate.key(s.distances[0], start), s.pool, &count, ef)
@@ -181,8 +205,35 @@ extension HNSWGraph {
         count = HNSWWalk.expandAccepted(
             view, query, filter, start: start, ef: ef, count: count, s, &touched, &pending)
         (scratch.touchedCount, scratch.pendingCount) = (touched, pending)
-        scratch.evaluatedCount += touched + sampled
+        scratch.evaluatedCount += touched
         return Self.keep(bits, s.pool, count)
+    }
+
+    /// Puts the nearest of some accepted nodes from all over the filter into the empty pool;
+    /// returns how many. Nothing is marked as visited.
+    private func sample(
+        _ query: borrowing QueryView, _ bits: UnsafePointer<UInt64>, _ words: Int,
+        _ scratch: SearchScratch, limit: Int
+    ) -> Int {
+        let s = scratch.view
+        var (sampled, at) = (0, 0)
+        for i in 0..<Self.sampleCount {
+            at = max(at, i * words / Self.sampleCount)
+            guard let node = Self.match(bits, words, from: at) else { break }
+            at = Int(node >> 6) + 1
+            // A node of the tail leads nowhere.
+            if states[Int(node)] & State.linked == 0 { continue }
+            s.touched[sampled] = node
+            sampled += 1
+        }
+        view.codes.distances(query, s.touched, sampled, s.distances)
+        var count = 0
+        for i in 0..<sampled {
+            let key = Candidate.key(s.distances[i], s.touched[i])
+            _ = insertCandidate(key, s.pool, &count, limit)
+        }
+        scratch.evaluatedCount += sampled
+        return count
     }
 
     private var m: Int { configuration.m }

@@ -21,6 +21,29 @@ extension HNSWWalk {
         }
     }
 
+    /// Of the neighbours' neighbours of `node`, some hundreds: how many there are and how many the
+    /// filter accepts.
+    static func accepted(
+        _ g: GraphView, around node: UInt32, _ filter: Filter
+    ) -> (seen: Int, accepted: Int) {
+        let row = g.row(node, 0)
+        for j in 0..<g.baseCapacity where row[j] != HNSWGraph.none {
+            ck_prefetch(g.row(row[j], 0))
+            ck_prefetch(g.row(row[j], 0) + 16)
+        }
+        var (seen, accepted) = (0, 0)
+        for j in 0..<g.baseCapacity {
+            if row[j] == HNSWGraph.none || seen >= 256 { break }
+            let next = g.row(row[j], 0)
+            for l in 0..<g.baseCapacity {
+                if next[l] == HNSWGraph.none { break }
+                seen &+= 1
+                accepted &+= filter.accepts(next[l]) ? 1 : 0
+            }
+        }
+        return (seen, accepted)
+    }
+
     /// Marks and lists accepted, unvisited nodes among the neighbours of `node`, then among those
     /// of the neighbours that were turned down, until there are enough; returns how many.
     @inline(__always)
@@ -50,15 +73,7 @@ extension HNSWWalk {
         var at = firstPending
         while at < pendingCount && count < filter.enough {
             let row = g.row(s.pending[at], 0)
-            for j in 0..<g.baseCapacity {
-                let next = row[j]
-                if next == HNSWGraph.none { break }
-                if !filter.accepts(next) { continue }
-                let (word, bit) = (visited[Int(next >> 6)], UInt64(1) << UInt64(next & 63))
-                out[count] = next
-                count &+= word & bit == 0 ? 1 : 0
-                visited[Int(next >> 6)] = word | bit
-            }
+            count &+= ck_unvisited(row, g.baseCapacity, filter.bits, s.visited, out + count)
             at &+= 1
         }
         // Those that were not looked behind may be, from another side.

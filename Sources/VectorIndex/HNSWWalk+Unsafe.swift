@@ -37,19 +37,8 @@ enum HNSWWalk {
     static func gather(
         _ row: UnsafeMutablePointer<UInt32>, _ capacity: Int, _ s: ScratchView, _ touched: Int
     ) -> Int {
-        let (visited, out) = (s.visited, s.touched + touched)
-        var count = 0
-        for j in 0..<capacity {
-            let node = row[j]
-            if node == HNSWGraph.none { break }
-            let word = visited[Int(node >> 6)]
-            let bit = UInt64(1) << UInt64(node & 63)
-            // Written always, kept only if new: no branch to mispredict.
-            out[count] = node
-            count &+= word & bit == 0 ? 1 : 0
-            visited[Int(node >> 6)] = word | bit
-        }
-        return count
+        // SAFETY: the list has room for a row beyond the nodes there are.
+        ck_unvisited(row, capacity, nil, s.visited, s.touched + touched)
     }
 
     /// The nearest node to the query that moving along `level` from `node` leads to.

@@ -56,6 +56,8 @@ package final class SearchScratch {
     var pendingCount = 0
     /// Distances computed in the last search: what it cost.
     package var evaluatedCount = 0
+    /// How the last search was done.
+    package internal(set) var usedPlan = VectorSearchPlan.exact
 
     /// Nodes that a loop evaluates in one call at most.
     static var batchCount: Int { 256 }

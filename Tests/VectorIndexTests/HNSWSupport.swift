@@ -90,6 +90,14 @@ struct Model {
         _ set: VectorSet, _ queries: [[Float]], k: Int, ef: Int, how: VectorSearchPlan? = nil,
         where accepts: ((UInt32) -> Bool)? = nil
     ) throws -> Double {
+        try recalls(set, queries, k: k, ef: ef, ways: [how], where: accepts)[0]
+    }
+
+    /// The recall of each way to search.
+    func recalls(
+        _ set: VectorSet, _ queries: [[Float]], k: Int, ef: Int, ways: [VectorSearchPlan?],
+        where accepts: ((UInt32) -> Bool)? = nil
+    ) throws -> [Double] {
         var bits: [UInt64]?
         if let accepts {
             var words = [UInt64](repeating: 0, count: (graph.nodeCount + 63) / 64)
@@ -99,16 +107,19 @@ struct Model {
             bits = words
         }
         let among = held.filter { accepts?($0.key) ?? true }
-        var (found, wanted) = (0, 0)
+        let vectors = Array(among.values)
+        var (found, wanted) = ([Int](repeating: 0, count: ways.count), 0)
         for query in queries {
-            let bound = set.bound(query, k: k, among: Array(among.values))
-            let hits = try search(query, k: k, ef: ef, accept: bits, how: how)
+            let bound = set.bound(query, k: k, among: vectors)
             wanted += min(k, among.count)
-            for hit in hits {
-                guard let vector = among[hit.node] else { return -1 }
-                if set.distance(query, vector) <= bound + 1e-6 { found += 1 }
+            for (i, how) in ways.enumerated() {
+                for hit in try search(query, k: k, ef: ef, accept: bits, how: how) {
+                    // A node that the filter does not let through is worse than none.
+                    guard let vector = among[hit.node] else { return ways.map { _ in -1 } }
+                    if set.distance(query, vector) <= bound + 1e-6 { found[i] += 1 }
+                }
             }
         }
-        return wanted == 0 ? 1 : Double(found) / Double(wanted)
+        return found.map { wanted == 0 ? 1 : Double($0) / Double(wanted) }
     }
 }

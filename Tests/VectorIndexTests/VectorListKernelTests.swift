@@ -133,3 +133,36 @@ private struct Rows<T: BitwiseCopyable> {
         #expect(dot[count] == 7 && l2[count] == 7 && coded[count] == 7)
     }
 }
+
+@Suite struct UnvisitedKernelTests {
+    @Test func freshIdsAreListedInOrderAndMarked() {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("seed \(seed)")
+        var random = Xoshiro256(seed: seed)
+        for capacity in [0, 1, 4, 15, 16, 17, 32, 40, 200] {
+            for _ in 0..<30 {
+                let used = Int.random(in: 0...capacity, using: &random)
+                var ids = Array((0..<UInt32(1000)).shuffled(using: &random)[..<used])
+                ids += [UInt32](repeating: .max, count: capacity - used)
+                let visited = (0..<16).map { _ in random.next() }
+                let accept = (0..<16).map { _ in random.next() }
+                for level in levels {
+                    for filtered in [false, true] {
+                        var marks = visited
+                        var out = [UInt32](repeating: 0, count: capacity + 16)
+                        let count = level.pointee.unvisited(
+                            ids, capacity, filtered ? accept : nil, &marks, &out)
+                        let fresh = ids[..<used].filter {
+                            visited[Int($0) / 64] >> UInt64($0 % 64) & 1 == 0
+                                && (!filtered || accept[Int($0) / 64] >> UInt64($0 % 64) & 1 == 1)
+                        }
+                        #expect(Array(out[..<count]) == fresh, "seed \(seed)")
+                        var expected = visited
+                        for id in fresh { expected[Int(id) / 64] |= 1 << UInt64(id % 64) }
+                        #expect(marks == expected, "seed \(seed)")
+                    }
+                }
+            }
+        }
+    }
+}

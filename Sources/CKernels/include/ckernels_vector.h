@@ -74,6 +74,13 @@ typedef struct {
     void (*f16_to_f32)(const uint16_t *a, size_t n, float *out);
     /// out = a * inverse, rounded to nearest (ties to even) and kept within -127...127.
     void (*f32_to_i8)(const float *a, size_t n, float inverse, int8_t *out);
+    /// Of the row of `capacity` ids, filled from the front, the rest UINT32_MAX, no id twice: lists
+    /// those whose bit in `visited` is clear and, if `accept` is not NULL, whose bit in it is set;
+    /// sets their bits in `visited`. `out` has room for `capacity` rounded up to 16. Returns how
+    /// many.
+    size_t (*unvisited)(
+        const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
+        uint32_t *out);
     /// The largest magnitude; infinite or NaN components count as infinite.
     float (*max_abs_f32)(const float *a, size_t n);
 } ck_vector_kernels;
@@ -115,6 +122,11 @@ static inline void ck_l2_f16_list(
     const float *q, ck_rows rows, const uint32_t *ids, uint32_t first, size_t count, size_t n,
     float *out) {
     ck_vector()->l2_f16_list(q, rows, ids, first, count, n, out);
+}
+static inline size_t ck_unvisited(
+    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
+    uint32_t *out) {
+    return ck_vector()->unvisited(row, capacity, accept, visited, out);
 }
 static inline float ck_dot_f32(const float *a, const float *b, size_t n) {
     return ck_vector()->dot_f32(a, b, n);
