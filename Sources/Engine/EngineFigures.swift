@@ -38,7 +38,7 @@ extension Engine {
     /// The collection's indexes with their states and sizes.
     package func indexStates(of view: CollectionView) -> [IndexState] {
         let job = shared.jobs.all.last { $0.kind == "ALTER" && $0.collection == view.name }
-        return view.schema.fields.filter(\.hasEntries).map { field in
+        let columns = view.schema.fields.filter(\.hasEntries).map { field in
             var state = IndexState(
                 path: field.path, kind: field.type.isNumeric ? "numeric" : "keyword",
                 isReady: true, done: job?.done ?? 0, of: job?.of ?? 0, byteCount: 0)
@@ -54,6 +54,29 @@ extension Engine {
             }
             return state
         }
+        return columns + view.schema.fields.compactMap { vectorState(of: $0, view) }
+    }
+
+    /// A vector field's index: building until all that was written is linked.
+    private func vectorState(of field: Field, _ view: CollectionView) -> IndexState? {
+        guard case .vector(let options) = field.type, let kind = options.indexKind else {
+            return nil
+        }
+        var state = IndexState(
+            path: field.path, kind: kind, isReady: true, done: 0, of: 0, byteCount: 0)
+        for partition in view.partitions {
+            partition.lock.lockForReading()
+            if let vectors = partition.vectorField(field.number) {
+                state.byteCount += vectors.byteCount
+                state.of += vectors.index.liveCount
+                state.done += max(0, vectors.index.liveCount - vectors.index.tailCount)
+                if !vectors.isReady || vectors.index.tailCount > 0 { state.isReady = false }
+            } else {
+                state.isReady = false
+            }
+            partition.lock.unlock()
+        }
+        return state
     }
 
     package var health: EngineHealth {
