@@ -7,7 +7,8 @@
 //
 // A face of the cube is the cell of level 0; each cell has four children, in the order of a Hilbert
 // curve, down to level 30 (about 1 cm). The bit after the last pair marks the level, so a cell's id
-// is in the middle of the range of its leaves, and a cell contains another exactly if the ranges do.
+// is in the middle of the range of its leaves, and a cell contains another exactly if the ranges
+// do.
 //
 // The curve: `orientation` says how it lies in a cell, bit 0 with i and j swapped, bit 1 with both
 // reversed. Position on the curve ↔ quarter (i, j) of the cell is one table per orientation; four
@@ -157,8 +158,8 @@ extension CellID {
             state = entry & 3
         }
         let size = 1 << (CellID.levelMax - level)
-        // The marker bit and the zeros after it were walked like pairs: the columns are of a leaf in
-        // the cell, and a swap happened wherever such a pair was zero.
+        // The marker bit and the zeros after it were walked like pairs: the columns are of a leaf
+        // in the cell, and a swap happened wherever such a pair was zero.
         if lowestBit & 0x1111_1111_1111_1110 != 0 { state ^= 1 }
         return Placement(
             face: face, i: i & ~(size - 1), j: j & ~(size - 1), size: size, orientation: state)

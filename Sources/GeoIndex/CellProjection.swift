@@ -1,6 +1,7 @@
 // The map between the sphere and the six faces of a cube around it, after the published geometry of
 // S2 (s2geometry.io): a point goes along its direction to the face plane, (u, v) in [-1, 1]², and
-// from there by a quadratic to (s, t) in [0, 1]², which makes cells of a level nearly equal in area.
+// from there by a quadratic to (s, t) in [0, 1]², which makes cells of a level nearly equal in
+// area.
 //
 // Frame of a face: the axis W through its middle and U, V along it, a right-handed system. In local
 // coordinates (U, V, W) of a place on the face, u = U / W and v = V / W.

@@ -90,8 +90,8 @@ package struct SpherePoint: Hashable, Sendable {
     /// The distance on the sphere, in metres.
     package func meters(to o: SpherePoint) -> Double { Sphere.meters(angle: angle(to: o)) }
 
-    /// A vector at a right angle to both, on the left of the way from `a` to `b`; precise also where
-    /// the two are close together. Not of length 1.
+    /// A vector at a right angle to both, on the left of the way from `a` to `b`; precise also
+    /// where the two are close together. Not of length 1.
     static func stableCross(_ a: SpherePoint, _ b: SpherePoint) -> SpherePoint {
         (b + a).cross(b - a)
     }

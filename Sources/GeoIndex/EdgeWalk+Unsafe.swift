@@ -1,0 +1,274 @@
+// The walk down the cells that edges pass through.
+//
+// On the plane of a cube's face a geodesic is a straight line and a cell a rectangle (u0, u1, v0,
+// v1), so whether an edge meets a cell is a plain test of a segment and a rectangle. Each edge is
+// clipped to every face that it touches; from a face the walk goes down, handing each child the
+// edges of its parent that meet it.
+//
+// All tests are padded by `padding`, far more than the error of clipping and far less than a leaf
+// cell: an edge may be reported to a cell that it misses by less than 10 µm, never left out.
+
+/// What a walk does at each cell.
+protocol EdgeVisitor {
+    /// Whether the walk has to know if the middle of a cell is inside of the polygon.
+    static var needsCenter: Bool { get }
+    /// Whether to look at a cell at all.
+    mutating func wants(_ cell: CellID) -> Bool
+    /// Says what meets a wanted cell; true to go on to its children.
+    ///
+    /// `edges` are numbers of edges (see `EdgeWalk`), valid during the call.
+    mutating func visit(
+        _ cell: CellID, edges: UnsafeBufferPointer<UInt32>, centerInside: Bool
+    ) -> Bool
+}
+
+/// A walk's memory, for use again and again. One thread at a time.
+///
+/// An edge's number is its first vertex in its polygon; in a walk over two polygons, edges of the
+/// second have the top bit set.
+struct EdgeWalk: ~Copyable {
+    /// An edge's part on a face.
+    struct Segment: BitwiseCopyable {
+        var u0: Double
+        var v0: Double
+        var u1: Double
+        var v1: Double
+        var edge: UInt32
+    }
+
+    /// A cell and where it lies.
+    private struct Node {
+        var cell: CellID
+        var face: Int
+        var i: Int
+        var j: Int
+        var size: Int
+        var orientation: Int
+
+        init(_ cell: CellID) {
+            self.cell = cell
+            let p = cell.placement
+            (face, i, j, size, orientation) = (p.face, p.i, p.j, p.size, p.orientation)
+        }
+
+        func child(_ position: Int) -> Node {
+            var node = self
+            let quarter = Int(0x874B_78B4 >> UInt32((orientation * 4 + position) * 2)) & 3
+            node.size = size / 2
+            node.i += quarter & 2 != 0 ? node.size : 0
+            node.j += quarter & 1 != 0 ? node.size : 0
+            node.orientation ^= (0xC1 >> (position * 2)) & 3
+            node.cell = cell.child(position)
+            return node
+        }
+    }
+
+    static let padding = 1e-12
+
+    private var segments = GrowingBuffer<Segment>(capacity: 64)
+    /// Numbers of segments: one list per level of the walk, one after another.
+    private var lists = GrowingBuffer<UInt32>(capacity: 256)
+    /// The edges of the cell that is visited.
+    private var visited = GrowingBuffer<UInt32>(capacity: 64)
+
+    init() {}
+
+    /// Bytes allocated.
+    var byteCount: Int { segments.byteCount + lists.byteCount + visited.byteCount }
+
+    /// Walks one polygon, or the edges of two.
+    ///
+    /// Cells without edges are visited too, once; wholly inside or outside as their middle is.
+    ///
+    /// - Complexity: O(edges · levels) at most, for edges that spread over cells.
+    mutating func walk<V: EdgeVisitor>(
+        _ polygon: Polygon, and other: Polygon? = nil, visitor: inout V
+    ) {
+        for face in 0..<6 {
+            guard visitor.wants(CellID(face: face)) else { continue }
+            segments.count = 0
+            lists.count = 0
+            clip(polygon, face: face, tag: 0)
+            if let other { clip(other, face: face, tag: 1 << 31) }
+            var start = CellID(face: face)
+            if segments.count > 0 {
+                start = holder(face: face)
+            } else if !V.needsCenter {
+                continue
+            }
+            for index in 0..<segments.count { lists.append(UInt32(index)) }
+            // Outside of the holder there are no edges: all of the face beside it is on one side.
+            if start.level > 0 && V.needsCenter {
+                visitRest(polygon, of: CellID(face: face), beside: start, visitor: &visitor)
+            }
+            guard start.level == 0 || visitor.wants(start) else { continue }
+            let inside = V.needsCenter && polygon.contains(start.center)
+            descend(
+                polygon, Node(start), lists: 0..<lists.count, inside: inside, visitor: &visitor)
+        }
+    }
+
+    /// Visits the cells that together are `cell` without `beside`; none of them meets an edge.
+    private mutating func visitRest<V: EdgeVisitor>(
+        _ polygon: Polygon, of cell: CellID, beside: CellID, visitor: inout V
+    ) {
+        // They are all on the same side, unless the polygon's edges lie on their common border:
+        // those would be within the padding and so in `beside` alone.
+        let empty = UnsafeBufferPointer<UInt32>(start: nil, count: 0)
+        var parent = cell
+        var inside: Bool?
+        while parent != beside {
+            for position in 0..<4 {
+                let child = parent.child(position)
+                if child.contains(beside) || !visitor.wants(child) { continue }
+                let known = inside ?? polygon.contains(child.center)
+                inside = known
+                _ = visitor.visit(child, edges: empty, centerInside: known)
+            }
+            parent = beside.parent(level: parent.level + 1)
+        }
+    }
+
+    /// The deepest cell that holds all segments with their padding.
+    private func holder(face: Int) -> CellID {
+        var (u0, u1, v0, v1) = (2.0, -2.0, 2.0, -2.0)
+        for index in 0..<segments.count {
+            let s = segments[index]
+            u0 = min(u0, s.u0, s.u1)
+            u1 = max(u1, s.u0, s.u1)
+            v0 = min(v0, s.v0, s.v1)
+            v1 = max(v1, s.v0, s.v1)
+        }
+        func leaf(_ u: Double) -> Int {
+            CellProjection.leaf(st: CellProjection.st(uv: max(-1, min(1, u))))
+        }
+        let pad = EdgeWalk.padding * 4
+        let first = CellID(face: face, i: leaf(u0 - pad), j: leaf(v0 - pad))
+        let last = CellID(face: face, i: leaf(u1 + pad), j: leaf(v1 + pad))
+        let a = first.placement
+        let b = last.placement
+        // The deepest aligned square that holds both corners.
+        let difference = (a.i ^ b.i) | (a.j ^ b.j)
+        let level = 30 - (Int.bitWidth - difference.leadingZeroBitCount)
+        return first.parent(level: level)
+    }
+
+    private mutating func descend<V: EdgeVisitor>(
+        _ polygon: Polygon, _ node: Node, lists range: Range<Int>, inside: Bool, visitor: inout V
+    ) {
+        visited.count = 0
+        for index in range { visited.append(segments[Int(lists[index])].edge) }
+        // SAFETY: `visited` is not touched while the visitor runs.
+        let seen = UnsafeBufferPointer(
+            start: UnsafePointer(visited.base), count: visited.count)
+        guard visitor.visit(node.cell, edges: seen, centerInside: inside), node.size > 1 else {
+            return
+        }
+        let center = V.needsCenter ? node.cell.center : Polygon.origin
+        for position in 0..<4 {
+            let child = node.child(position)
+            guard visitor.wants(child.cell) else { continue }
+            let start = lists.count
+            select(range, meeting: child)
+            var childInside = inside
+            if V.needsCenter {
+                childInside = crossParity(
+                    polygon, range, from: center, to: child.cell.center, inside: inside)
+            }
+            descend(
+                polygon, child, lists: start..<lists.count, inside: childInside,
+                visitor: &visitor)
+            lists.count = start
+        }
+    }
+
+    private func crossParity(
+        _ polygon: Polygon, _ range: Range<Int>, from: SpherePoint, to: SpherePoint, inside: Bool
+    ) -> Bool {
+        var result = inside
+        for index in range {
+            let edge = Int(segments[Int(lists[index])].edge)
+            if Predicates.crosses(from, to, polygon.vertices[edge], polygon.vertices[edge + 1]) {
+                result.toggle()
+            }
+        }
+        return result
+    }
+
+    /// Appends to `lists` the segments among `range` that meet a cell.
+    private mutating func select(_ range: Range<Int>, meeting node: Node) {
+        let pad = EdgeWalk.padding
+        let u0 = CellProjection.uv(st: Double(node.i) * 0x1p-30) - pad
+        let u1 = CellProjection.uv(st: Double(node.i + node.size) * 0x1p-30) + pad
+        let v0 = CellProjection.uv(st: Double(node.j) * 0x1p-30) - pad
+        let v1 = CellProjection.uv(st: Double(node.j + node.size) * 0x1p-30) + pad
+        for index in range {
+            let number = lists[index]
+            let s = segments[Int(number)]
+            if max(s.u0, s.u1) < u0 || min(s.u0, s.u1) > u1 || max(s.v0, s.v1) < v0
+                || min(s.v0, s.v1) > v1
+            {
+                continue
+            }
+            // The line through the segment passes the rectangle if corners lie on both sides of it.
+            let (du, dv) = (s.u1 - s.u0, s.v1 - s.v0)
+            let middle = du * ((v0 + v1) * 0.5 - s.v0) - dv * ((u0 + u1) * 0.5 - s.u0)
+            let reach = 0.5 * (du.magnitude * (v1 - v0) + dv.magnitude * (u1 - u0))
+            // The slack covers the rounding of the test itself, which the padding does not where
+            // the segment is long and the cell small.
+            if middle.magnitude > reach + pad * (du.magnitude + dv.magnitude) { continue }
+            lists.append(number)
+        }
+    }
+
+    /// Clips all edges of a polygon to a face.
+    private mutating func clip(_ polygon: Polygon, face: Int, tag: UInt32) {
+        for index in 0..<polygon.edgeCount {
+            let edge = Int(polygon.edges[index])
+            let a = polygon.vertices[edge]
+            let b = polygon.vertices[edge + 1]
+            let number = UInt32(edge) | tag
+            if a.dot(b) > -0.5 {
+                clip(a, b, face: face, number: number)
+            } else {
+                // The chord of a long edge runs near the middle of the sphere: two halves do not.
+                let middle = (a + b).normalized
+                clip(a, middle, face: face, number: number)
+                clip(middle, b, face: face, number: number)
+            }
+        }
+    }
+
+    private mutating func clip(_ a: SpherePoint, _ b: SpherePoint, face: Int, number: UInt32) {
+        let p = CellProjection.local(a, face: face)
+        let q = CellProjection.local(b, face: face)
+        // On the chord p + t (q - p), each side of the face is a linear condition on t.
+        var (low, high) = (0.0, 1.0)
+        let scale = 1 + EdgeWalk.padding
+        func side(_ f: FaceVector, _ number: Int) -> Double {
+            switch number {
+            case 0: scale * f.w - f.u
+            case 1: scale * f.w + f.u
+            case 2: scale * f.w - f.v
+            default: scale * f.w + f.v
+            }
+        }
+        for number in 0..<4 {
+            let (d0, d1) = (side(p, number), side(q, number))
+            if d0 < 0 && d1 < 0 { return }
+            if d0 < 0 { low = max(low, d0 / (d0 - d1)) }
+            if d1 < 0 { high = min(high, d0 / (d0 - d1)) }
+        }
+        // Rounding may cut off what only just touches a corner: those edges stay.
+        if low > high + 1e-11 { return }
+        func point(_ t: Double) -> (Double, Double) {
+            if t == 0 { return (p.u / p.w, p.v / p.w) }
+            if t == 1 { return (q.u / q.w, q.v / q.w) }
+            let w = p.w + t * (q.w - p.w)
+            return ((p.u + t * (q.u - p.u)) / w, (p.v + t * (q.v - p.v)) / w)
+        }
+        let (u0, v0) = point(low)
+        let (u1, v1) = point(high)
+        segments.append(Segment(u0: u0, v0: v0, u1: u1, v1: v1, edge: number))
+    }
+}
