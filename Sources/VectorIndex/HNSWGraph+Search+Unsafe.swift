@@ -34,12 +34,12 @@ extension HNSWGraph {
         if matchCount <= max(1000 + 110 * ef, k) || linkedCount == 0 { return .exact }
         let share = Double(matchCount) / Double(max(nodesHeld, matchCount))
         if share < 0.25 { return .filteredGraph }
-        if share > 0.98 { return .widened(ef: ef) }
-        // Wide enough that k matches are rarely missing; beyond that, a candidate of a wider walk
+        if share >= 1 { return .widened(ef: ef) }
+        // Beyond what makes k matches nearly certain (three deviations), a candidate of a wide walk
         // is worth more than one of a narrow one, so 1 / share would be too wide.
-        let (wanted, root) = (Double(k), share.squareRoot())
-        let least = (wanted + 3 * wanted.squareRoot() + 3) / share
-        return .widened(ef: Int(max(Double(ef) / root * (1.1 - 0.1 * share), least)) + 1)
+        let wanted = Double(k)
+        let least = (wanted + 3 * (wanted * (1 - share)).squareRoot()) / share + 1
+        return .widened(ef: Int(max(Double(ef) / share.squareRoot(), least)) + 1)
     }
 
     /// The `k` nearest nodes to `query` that are live, or that `accept` holds, nearest first, as
@@ -111,6 +111,11 @@ extension HNSWGraph {
         if scratch.usedPlan == .exact { return count }
         count = scanTail(view, bits, ef: width, count, scratch)
         if count >= min(k, matches) { return count }
+        if case .widened = scratch.usedPlan, width < 4 * ef, width < nodesHeld {
+            return try candidates(
+                query, k: k, ef: ef, accept: accept, matchCount: matches,
+                plan: .widened(ef: 4 * ef + 64), scratch: scratch)
+        }
         scratch.clear()
         scratch.usedPlan = .exact
         return scan(view, bits, words, ef: ef, scratch)

@@ -128,8 +128,8 @@ extension HNSWGraph {
         plan.chosen.append(contentsOf: kept)
         let limit = min(capacity, kept.count + lost.count)
         choose(count: plan.candidates.count, limit: limit, keeping: true, plan)
-        // A row that the heuristic leaves nearly empty takes the nearest, diverse or not.
-        let least = min(capacity / 4, limit)
+        // The rest of the places go to the nearest, diverse or not: rows would thin out otherwise.
+        let least = limit
         for key in plan.candidates where plan.chosen.count < least {
             let link = Candidate.node(key)
             if !plan.chosen.contains(link) { plan.chosen.append(link) }
