@@ -9,12 +9,15 @@ package final class IVFPlan {
     var trained: (lists: IVFLists, distance: Double)?
     var isOutOfMemory = false
     fileprivate let vector: IVFBlock<Float>
-    fileprivate let distances: IVFBlock<Float>
+    fileprivate let room: IVFRoom
 
     /// A plan for the steps of `index`.
     package init(_ index: IVFIndex) {
         vector = IVFBlock(index.configuration.vectors.dimensions, filledWith: 0)
-        distances = IVFBlock(index.configuration.listCount, filledWith: 0)
+        room = IVFRoom(
+            listCount: index.configuration.listCount,
+            dimensions: index.configuration.vectors.dimensions
+        )
     }
 }
 
@@ -37,8 +40,7 @@ extension IVFIndex {
         (plan.list, plan.distance) = (0, 0)
         guard let centroids = lists.centroids else { return }
         nodes.rows.exactView.vector(node, into: plan.vector.base)
-        plan.list = centroids.nearest(plan.vector.base, distances: plan.distances.base)
-        plan.distance = centroids.distance(plan.distances[plan.list])
+        (plan.list, plan.distance) = centroids.nearest(plan.vector.base, plan.room)
     }
 
     private func planTraining(_ plan: IVFPlan) {

@@ -6,6 +6,19 @@
 // vectors. A filter that points away from the query makes the near lists yield nothing; the quota
 // of matches keeps the search going until it is among them.
 
+/// How far a search goes from list to list.
+private struct IVFReach {
+    /// Lists to look at in any case.
+    var probed: Int
+    /// Accepted vectors to look at in any case.
+    var least: Int
+    /// As `least`, where the lists that are looked at in any case held less than half of the
+    /// `expected`: the filter points away from the query.
+    var far = 0
+    var expected = 0
+    var isFiltered = false
+}
+
 extension IVFIndex {
     /// The `k` nearest nodes to a vector, nearest first, as good as `probeCount` makes them.
     ///
@@ -40,13 +53,17 @@ extension IVFIndex {
         let matches = accept.map { FlatScan.countBits($0, words) }
         let scanned = linkedCount * probed / lists.count
         var count = 0
-        if let accept, let matches, matches <= max(2 * scanned, 8 * k) || lists.count == 1 {
+        if let accept, let matches,
+            matches <= max(3 * (scanned + lists.count), 8 * k) || lists.count == 1
+        {
             scratch.evaluatedCount = FlatScan.rows(
                 rows.view, query, accept, words, s, &count, limit)
         } else {
-            let quota = matches.map { self.quota($0, scanned) }
+            let reach =
+                matches.map { self.reach($0, scanned, probed, k) }
+                ?? IVFReach(probed: probed, least: k)
             let accepted = accept ?? UnsafePointer(nodes.live)
-            let evaluated = probe(query, accepted, probed, quota, k, s, &count, limit)
+            let evaluated = probe(query, accepted, reach, s, &count, limit)
             let waiting = scanTail(query, accepted, s, &count, limit)
             scratch.evaluatedCount = evaluated + waiting + lists.count
         }
@@ -79,33 +96,38 @@ extension IVFIndex {
         )
     }
 
-    /// Matches to look at for the recall that an unfiltered search has after `scanned` vectors.
-    private func quota(_ matches: Int, _ scanned: Int) -> Int {
+    /// How far to go under a filter that accepts `matches`, where `scanned` vectors would be
+    /// looked at without one.
+    private func reach(_ matches: Int, _ scanned: Int, _ probed: Int, _ k: Int) -> IVFReach {
         let share = min(Double(matches) / Double(max(liveCount, 1)), 1)
-        return Int(Double(scanned) * share.squareRoot())
+        return IVFReach(
+            probed: probed,
+            least: max(Int(Double(scanned) * share.squareRoot()), k),
+            far: max(4 * scanned, k),
+            expected: Int(Double(scanned) * share),
+            isFiltered: true
+        )
     }
 
-    /// Looks at lists, nearest centres first: `probed` of them, and more while fewer than `k`
-    /// accepted nodes, or than the quota, were met.
+    /// Looks at lists, nearest centres first, as far as `reach` says.
     ///
     /// - Returns: how many vectors were looked at.
     private func probe(
         _ query: borrowing QueryView,
         _ accept: UnsafePointer<UInt64>,
-        _ probed: Int,
-        _ quota: Int?,
-        _ k: Int,
+        _ reach: IVFReach,
         _ s: ScratchView,
         _ count: inout Int,
         _ limit: Int
     ) -> Int {
-        let (listCount, least) = (lists.count, max(quota ?? 0, k))
+        let listCount = lists.count
         // Without a filter lists beyond those asked for are needed only where some are all but
         // empty; a few times as many will do, and all if even they do not.
-        var ordered = quota == nil ? min(listCount, 2 * probed + 8) : listCount
+        var ordered = reach.isFiltered ? listCount : min(listCount, 2 * reach.probed + 8)
         order(query, s, ordered)
-        var (evaluated, rank) = (0, 0)
-        while rank < listCount && (rank < probed || evaluated < least) {
+        var (evaluated, rank, least) = (0, 0, reach.least)
+        while rank < listCount && (rank < reach.probed || evaluated < least) {
+            if rank == reach.probed && evaluated * 2 < reach.expected { least = reach.far }
             if rank == ordered {
                 ordered = listCount
                 order(query, s, ordered)
@@ -126,11 +148,15 @@ extension IVFIndex {
             return
         }
         let batch = SearchScratch.batchCount
+        var coded = query.coded
+        if nodes.rows.storage != .int8 {
+            coded = VectorRows.encode(query.floats, centroids.dimensions, centroids.metric, s.codes)
+        }
         var (start, size) = (0, 0)
         while start < centroids.count {
             let length = min(batch, centroids.count - start)
             let range = start..<start + length
-            centroids.probeDistances(query.floats, range, into: s.distances)
+            centroids.probeDistances(coded, range, into: s.distances)
             for index in 0..<length {
                 let key = Candidate.key(s.distances[index], UInt32(start + index))
                 if wanted == centroids.count {

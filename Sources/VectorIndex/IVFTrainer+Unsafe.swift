@@ -53,6 +53,7 @@ final class IVFTrainer {
     private let assigned: IVFBlock<UInt32>
     private let had: IVFBlock<Float>
     private let recent: IVFBlock<UInt32>
+    private let room: IVFRoom
 
     /// Batches between two looks at centres that no row comes to.
     private static let reviewInterval = 4
@@ -84,6 +85,7 @@ final class IVFTrainer {
         assigned = IVFBlock(batchSize, filledWith: 0)
         had = IVFBlock(plan.listCount, filledWith: 1)
         recent = IVFBlock(plan.listCount, filledWith: 0)
+        room = IVFRoom(listCount: plan.listCount, dimensions: plan.dimensions)
     }
 
     /// Are the centres found?
@@ -186,12 +188,8 @@ final class IVFTrainer {
 
     /// Assigns one row and, at a batch's end, moves the centres; returns the work in distances.
     private func assignOne() -> Int {
-        if batch == 0, position == 0, plan.metric == .cosine {
-            for index in 0..<plan.listCount {
-                normalize(centroids.row(index), plan.dimensions)
-            }
-        }
-        let list = centroids.nearest(row(batchRow(position)), distances: distances.base)
+        if batch == 0, position == 0 { settle() }
+        let list = centroids.nearest(row(batchRow(position)), room).list
         assigned[position] = UInt32(list)
         position += 1
         guard position == batchSize else { return plan.listCount }
@@ -199,6 +197,7 @@ final class IVFTrainer {
         position = 0
         batch += 1
         if batch % IVFTrainer.reviewInterval == 0 { reviewCentres() }
+        settle()
         return plan.listCount
     }
 
@@ -218,8 +217,14 @@ final class IVFTrainer {
                 centre[component] += rate * (vector[component] - centre[component])
             }
         }
-        guard plan.metric == .cosine else { return }
-        for list in 0..<plan.listCount { normalize(centroids.row(list), dimensions) }
+    }
+
+    /// Brings moved centres to the form that vectors are compared with.
+    private func settle() {
+        if plan.metric == .cosine {
+            for list in 0..<plan.listCount { normalize(centroids.row(list), plan.dimensions) }
+        }
+        centroids.encode()
     }
 
     /// Moves centres that got less than a twentieth of their share onto random rows, except at the
@@ -241,7 +246,7 @@ final class IVFTrainer {
     var byteCount: Int {
         rows.byteCount + centroids.byteCount + nearest.byteCount + owner.byteCount
             + undecided.byteCount + distances.byteCount + assigned.byteCount + had.byteCount
-            + recent.byteCount
+            + recent.byteCount + room.byteCount
     }
 }
 

@@ -19,7 +19,7 @@ final class IVFTraining {
     private var next = 0
     private var distanceSum = 0.0
     private let vector: IVFBlock<Float>
-    private let distances: IVFBlock<Float>
+    private let room: IVFRoom
 
     /// Components that a slice looks at: about a millisecond's worth.
     private static let componentsPerSlice = 1 << 24
@@ -35,7 +35,7 @@ final class IVFTraining {
         let dimensions = configuration.vectors.dimensions
         let listCount = configuration.lists(for: members.count)
         vector = IVFBlock(dimensions, filledWith: 0)
-        distances = IVFBlock(listCount, filledWith: 0)
+        room = IVFRoom(listCount: listCount, dimensions: dimensions)
         let plan = IVFTrainer.Plan(
             dimensions: dimensions,
             metric: configuration.vectors.metric,
@@ -76,8 +76,8 @@ final class IVFTraining {
         let end = min(members.count, next + slice)
         for index in next..<end {
             nodes.rows.exactView.vector(members[index], into: vector.base)
-            let list = centroids.nearest(vector.base, distances: distances.base)
-            distanceSum += Double(centroids.distance(distances[list]))
+            let (list, distance) = centroids.nearest(vector.base, room)
+            distanceSum += Double(distance)
             trained.insert(members[index], into: list)
         }
         next = end

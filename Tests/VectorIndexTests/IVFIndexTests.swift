@@ -220,6 +220,30 @@ private final class Rig {
         }
     }
 
+    @Test(arguments: VectorMetric.allCases)
+    func filtersThatPointAwayFromTheQueryKeepTheirRecall(metric: VectorMetric) throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        let rig = try Rig(metric: metric, seed: seed)
+        for _ in 0..<4_000 { try rig.append() }
+        rig.build()
+        var (right, asked) = (0, 0)
+        for _ in 0..<20 {
+            let query = rig.oracle.vector()
+            let limit = rig.oracle.nearest(query, 2_400) { _ in true }.last ?? 0
+            let chosen = Set(
+                rig.oracle.vectors.filter { rig.oracle.distance(query, $0.value) > limit }.keys
+            )
+            let truth = rig.oracle.nearest(query, 10) { chosen.contains($0) }
+            let found = try withBits(chosen, rig.index.nodeCount) {
+                try rig.search(query, probes: 4, accept: $0)
+            }
+            #expect(found?.count == 10, "seed \(seed)")
+            right += rig.oracle.right(query, found ?? [], truth)
+            asked += 10
+        }
+        #expect(Double(right) > 0.9 * Double(asked), "seed \(seed)")
+    }
+
     @Test func retiredNodesAreFoundOnlyByName() throws {
         let rig = try Rig(metric: .l2, seed: 4)
         for _ in 0..<600 { try rig.append() }

@@ -59,12 +59,12 @@ import Testing
         let (rows, labels) = Self.clusters(2_000, dimensions: 19, centres: 8, seed: seed)
         let trainer = Self.trainer(rows, dimensions: 19, metric: metric, lists: 8, seed: seed)
         while !trainer.advance(distanceCount: 10_000) {}
-        let distances = IVFBlock<Float>(8, filledWith: 0)
+        let room = IVFRoom(listCount: 8, dimensions: 19)
         var listOfLabel: [Int: Set<Int>] = [:]
         rows.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
             for (index, label) in labels.enumerated() {
-                let list = trainer.centroids.nearest(base + index * 19, distances: distances.base)
+                let list = trainer.centroids.nearest(base + index * 19, room).list
                 listOfLabel[label, default: []].insert(list)
             }
         }
