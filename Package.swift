@@ -8,7 +8,11 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
+    // Debug information, and with it backtraces, name files from the package's root on.
+    .unsafeFlags(["-debug-prefix-map", "\(Context.packageDirectory)=."]),
 ]
+/// The same for C and C++.
+let plainPaths = ["-ffile-prefix-map=\(Context.packageDirectory)=."]
 /// Settings of targets on the path of a request: exclusive access is proved where the compiler can
 /// and checked at run time in debug builds and tests, but not in release builds, where the checks
 /// took up to a fifth of a lookup.
@@ -35,10 +39,15 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CTLS", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         // C and C++ that Swift cannot express, and shims.
-        .target(name: "CSIMDJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(
+            name: "CSIMDJSON", cxxSettings: [.unsafeFlags(plainPaths)],
+            linkerSettings: [.linkedLibrary("simdjson")]),
         .target(
             name: "CKernels",
-            cSettings: [.unsafeFlags(["-O3"], .when(configuration: .release))]),
+            cSettings: [
+                .unsafeFlags(plainPaths),
+                .unsafeFlags(["-O3"], .when(configuration: .release)),
+            ]),
         // Plain values.
         .target(name: "Primitives", swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),

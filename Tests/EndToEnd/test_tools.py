@@ -1,11 +1,13 @@
 """The tools around the server: TLS, the schemas and the catalogue that ship, exit statuses."""
 
 import json
+import pathlib
+import re
 import subprocess
 
 import pytest
 
-from aisle_server import REPOSITORY, run_aisle
+from aisle_server import REPOSITORY, binary, run_aisle
 
 SCHEMAS = sorted((REPOSITORY / "Snapshots/schemas").glob("*.json"))
 
@@ -153,3 +155,11 @@ def test_verify_and_compact_of_a_stopped_store(own_server, tmp_path):
     server.start()
     with server.connect(3) as db:
         assert db.call("COUNT", "c", "{}") == 500
+
+
+def test_backtraces_do_not_name_the_machine_that_built_the_server():
+    """Debug information, which backtraces are made from, names our files from the root on."""
+    program = pathlib.Path(binary()).read_bytes()
+    assert b"Engine/Committer.swift" in program
+    own = re.escape(str(REPOSITORY / "Sources").encode())
+    assert not re.findall(own + rb"/[\w/+]*\.(?:swift|cpp|c)\b", program)
