@@ -187,6 +187,13 @@ package final class IVFIndex: @unchecked Sendable {
     /// Puts trained lists, which hold the same members, in the place of those in use.
     func applyTraining(_ trained: IVFLists, distance: Double) {
         precondition(trained.memberCount == lists.memberCount, "training moves all members")
+        do {
+            // Nodes may have come since that training did not know of.
+            try trained.reserve(nodeCount: nodes.nodeCount)
+        } catch {
+            postponeTraining()
+            return
+        }
         lists = trained
         trainedCount = trained.memberCount
         trainedDistance = distance

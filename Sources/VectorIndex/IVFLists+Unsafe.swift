@@ -28,7 +28,9 @@ final class IVFLists {
     /// nil: one list that is not near anything, scanned by every search.
     let centroids: IVFCentroids?
     private let lists: IVFBlock<List>
-    private var places: ReservedArray<Place>
+    private var placeRows: ReservedArray<Place>
+    /// The places' fixed address, so that reads need no access to the owning array.
+    private let places: UnsafeMutablePointer<Place>
     /// Nodes in all lists.
     private(set) var memberCount = 0
     /// One more than the highest node that ever was a member.
@@ -41,7 +43,8 @@ final class IVFLists {
     init(centroids: IVFCentroids?, nodeCountMax: Int) throws(VectorIndexError) {
         self.centroids = centroids
         lists = IVFBlock(centroids?.count ?? 1, filledWith: List())
-        places = try ReservedArray(capacity: nodeCountMax)
+        placeRows = try ReservedArray(capacity: nodeCountMax)
+        places = placeRows.base
     }
 
     deinit { for index in 0..<lists.count { Glibc.free(lists[index].members) } }
@@ -52,7 +55,7 @@ final class IVFLists {
     /// Makes room for nodes `0..<nodeCount`.
     ///
     /// - Throws: `outOfMemory`; nothing has changed then.
-    func reserve(nodeCount: Int) throws(VectorIndexError) { try places.grow(to: nodeCount) }
+    func reserve(nodeCount: Int) throws(VectorIndexError) { try placeRows.grow(to: nodeCount) }
 
     /// The members of a list; valid until it changes.
     @inline(__always) func members(_ list: Int) -> UnsafeBufferPointer<UInt32> {
@@ -64,7 +67,7 @@ final class IVFLists {
     ///
     /// - Complexity: O(1) amortised. Traps when there is no memory.
     func insert(_ node: UInt32, into list: Int) {
-        precondition(places.base[Int(node)] == .nowhere, "a node is in one list")
+        precondition(places[Int(node)] == .nowhere, "a node is in one list")
         var one = lists[list]
         if one.count == one.room {
             let room = max(one.room + one.room / 2, 16)
@@ -77,7 +80,7 @@ final class IVFLists {
             one.room = room
         }
         one.members?[Int(one.count)] = node
-        places.base[Int(node)] = Place(listPlusOne: UInt32(list) + 1, position: one.count)
+        places[Int(node)] = Place(listPlusOne: UInt32(list) + 1, position: one.count)
         one.count += 1
         lists[list] = one
         memberCount += 1
@@ -88,7 +91,7 @@ final class IVFLists {
     ///
     /// - Complexity: O(1).
     func remove(_ node: UInt32) {
-        let place = places.base[Int(node)]
+        let place = places[Int(node)]
         precondition(place != .nowhere, "a node that is removed is in a list")
         let list = Int(place.listPlusOne) - 1
         var one = lists[list]
@@ -96,8 +99,8 @@ final class IVFLists {
         one.count -= 1
         let last = members[Int(one.count)]
         members[Int(place.position)] = last
-        places.base[Int(last)] = place
-        places.base[Int(node)] = .nowhere
+        places[Int(last)] = place
+        places[Int(node)] = .nowhere
         lists[list] = one
         memberCount -= 1
     }
@@ -108,7 +111,7 @@ final class IVFLists {
     func allMembers() -> [UInt32] {
         var all: [UInt32] = []
         all.reserveCapacity(memberCount)
-        for node in 0..<memberEnd where places.base[node] != .nowhere { all.append(UInt32(node)) }
+        for node in 0..<memberEnd where places[node] != .nowhere { all.append(UInt32(node)) }
         return all
     }
 
@@ -123,7 +126,7 @@ final class IVFLists {
 
     /// Bytes of memory, with places for `nodeCount` nodes.
     func byteCount(nodeCount: Int) -> Int {
-        lists.byteCount + roomByteCount + places.byteCount(of: nodeCount)
+        lists.byteCount + roomByteCount + placeRows.byteCount(of: nodeCount)
             + (centroids?.byteCount ?? 0)
     }
 
@@ -132,7 +135,7 @@ final class IVFLists {
         var seen = 0
         for list in 0..<count {
             for (position, node) in members(list).enumerated() {
-                let place = places.base[Int(node)]
+                let place = places[Int(node)]
                 precondition(Int(place.listPlusOne) == list + 1, "a member knows its list")
                 precondition(Int(place.position) == position, "a member knows its position")
                 seen += 1

@@ -283,6 +283,15 @@ private final class Rig {
         #expect(rig.index.trainingCount > before, "before the vectors have doubled")
     }
 
+    /// Training knows of the nodes before it; those that wait behind it need places all the same.
+    @Test func aLongTailIsLinkedAfterTraining() throws {
+        let rig = try Rig(dimensions: 3, metric: .l2, seed: 8)
+        for _ in 0..<19_000 { try rig.append() }
+        rig.build()
+        rig.index.checkInvariants()
+        #expect(rig.index.linkedCount == 19_000)
+    }
+
     @Test func emptyAndSmallIndexesAnswer() throws {
         let rig = try Rig(metric: .dot, seed: 6)
         #expect(try rig.search(rig.oracle.vector(), probes: 3).isEmpty)
