@@ -69,6 +69,7 @@ package struct AlterJob: Sendable {
         try swap(plan, view.id, checkedUpTo, context)
         do {
             try fill(plan.columnsToBuild, plan.schema, view.id, context)
+            try bringVectors(plan.vectorsToBuild, plan.schema, view.id, context)
             try gatherUniques(plan.uniqueToBuild, view.id, context)
             try finish(plan, view.id, context)
         } catch {
@@ -148,6 +149,10 @@ package struct AlterJob: Sendable {
                     guard let field = plan.schema.field(numbered: number) else { continue }
                     partition.addColumn(field, isReady: false)
                 }
+                for number in plan.vectorsToBuild {
+                    guard let field = plan.schema.field(numbered: number) else { continue }
+                    partition.addVectors(field, isReady: false)
+                }
             }
             for number in plan.uniqueToBuild {
                 committer.uniques[view.id, default: [:]][number] = UniqueTable()
@@ -214,6 +219,70 @@ package struct AlterJob: Sendable {
                 if context.isStopping { throw EngineError(.cancelled, name, "the server stops") }
             }
         }
+    }
+
+    /// Brings the vectors of live rows into the indexes that were added; writes bring their own.
+    private func bringVectors(
+        _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext
+    ) throws {
+        guard !fields.isEmpty else { return }
+        let view = try view(id, context)
+        let total = view.documentCount
+        var seen = 0
+        for partition in view.partitions {
+            var slot: Slot = 0
+            while true {
+                let rows = partition.liveRows(from: &slot, after: .zero, limit: Self.slice)
+                if rows.isEmpty { break }
+                // Nothing that is live now is trimmed before it is read.
+                let version = context.read.pins.acquire()
+                defer { context.read.pins.release(version) }
+                let found = try vectors(of: rows, fields, schema, context)
+                partition.lock.lockForWriting()
+                for row in found { partition.backfill(row.slot, key: row.key, row.arrivals) }
+                partition.lock.unlock()
+                context.engine.wakeBuilders()
+                seen += rows.count
+                context.progress(min(seen, total), of: total)
+                try context.checkpoint()
+            }
+        }
+    }
+
+    private func vectors(
+        of rows: [(slot: Slot, key: LogKey)], _ fields: [FieldNumber], _ schema: Schema,
+        _ context: JobContext
+    ) throws -> [(slot: Slot, key: LogKey, arrivals: [VectorArrival])] {
+        let preparer = DocumentPreparer()
+        let depth = context.engine.shared.options.limits.documentDepthMax + 1
+        var found: [(slot: Slot, key: LogKey, arrivals: [VectorArrival])] = []
+        for row in rows {
+            var references: [VectorReference] = []
+            var arrivals: [VectorArrival] = []
+            let isThere: Bool? = try context.read.withEntryIfThere(row.key) { entry in
+                references = entry.vectors.filter { fields.contains($0.field) }
+                guard let root = try? context.read.parser.parse(entry.document, depthMax: depth)
+                else { return true }
+                // Members that were there before the field was declared.
+                let document = preparer.extract(
+                    from: root, minified: context.read.parser.minified, schema: schema)
+                arrivals = document.vectors.filter { fields.contains($0.field) }.map {
+                    VectorArrival(field: $0.field, source: row.key, values: $0.values)
+                }
+                return true
+            }
+            // Replaced and trimmed since it was listed.
+            if isThere == nil { continue }
+            for reference in references {
+                guard let values = try? context.read.vector(reference) else { continue }
+                arrivals.append(
+                    VectorArrival(
+                        field: reference.field, source: reference.key, values: values))
+            }
+            if !arrivals.isEmpty { found.append((row.slot, row.key, arrivals)) }
+        }
+        context.read.endTransaction()
+        return found
     }
 
     private func extract(
@@ -285,10 +354,21 @@ package struct AlterJob: Sendable {
             for field in plan.uniqueToBuild {
                 if let error = committer.duplicateError(view, field: field) { throw error }
             }
+            for number in plan.vectorsToBuild {
+                let count = view.partitions.reduce(0) { $0 + $1.rejectedVectorCount(number) }
+                guard count == 0 else {
+                    throw EngineError(
+                        .invalid, plan.schema.field(numbered: number)?.path ?? "",
+                        "\(count) stored vectors cannot be indexed so",
+                        hint: "a zero vector under cosine, or one beyond the range of its type")
+                }
+            }
             try committer.replace(view.changed(schema: plan.schema), pending: nil)
             for partition in view.partitions {
                 partition.lock.lockForWriting()
                 for number in plan.columnsToBuild { partition.markReady(number) }
+                for number in plan.vectorsToBuild { partition.markVectorsReady(number) }
+                for number in plan.vectorsToDrop { partition.dropVectors(number) }
                 partition.lock.unlock()
             }
             for number in plan.uniqueToDrop { committer.uniques[id]?[number] = nil }
@@ -314,6 +394,7 @@ package struct AlterJob: Sendable {
                 partition.lock.lockForWriting()
                 defer { partition.lock.unlock() }
                 for number in plan.columnsToBuild { partition.dropColumn(number) }
+                partition.dropUnreadyVectors()
                 for number in lost {
                     guard let field = old.schema.field(numbered: number) else { continue }
                     partition.addColumn(field, isReady: false)

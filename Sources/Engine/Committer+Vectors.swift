@@ -62,13 +62,12 @@ extension Committer {
         if fields.isEmpty { return [] }
         var arrivals: [VectorArrival] = []
         for reference in references {
-            guard let field = fields.first(where: { $0.field.number == reference.field }) else {
-                continue
-            }
+            let own = fields.filter { $0.field.number == reference.field }
+            if own.isEmpty { continue }
             var values: [Float] = []
             if reference.key == key {
                 values = prepared.vectors.first { $0.field == reference.field }?.values ?? []
-            } else if !field.isReady {
+            } else if own.contains(where: { !$0.isReady }) {
                 // Its row may not have been brought in yet.
                 values = try loadVector(reference)
             }

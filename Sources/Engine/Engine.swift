@@ -111,6 +111,9 @@ package final class Engine: Sendable {
     /// Requests and bytes that wait for the committer.
     package var queueDepth: (count: Int, byteCount: Int) { committer.queue.depth }
 
+    /// Says that there may be vectors to link.
+    func wakeBuilders() { builders.wake() }
+
     /// Hands a background job to the runner.
     package func run(_ job: Job) { runner.submit(job) }
 

@@ -197,7 +197,11 @@ final class ReplayShare: @unchecked Sendable {
                     from: root, minified: parser.minified, schema: view.schema)
                 partition.apply(
                     id: entry.id, hash: hash, key: entry.key, prepared: prepared,
-                    vectors: arrivals(entry, partition, reader))
+                    vectors: arrivals(entry, partition, reader)
+                        + prepared.vectors.map {
+                            // Stored before the field was declared.
+                            VectorArrival(field: $0.field, source: entry.key, values: $0.values)
+                        })
                 noteExpiry(entry, view, hash, partition)
             } catch {
                 failure = .corrupt(.entry(entry.key))

@@ -91,7 +91,7 @@ package final class ReadContext {
     }
 
     /// The same, with nil where the entry is nowhere.
-    private func withEntryIfThere<T>(
+    func withEntryIfThere<T>(
         _ key: LogKey, _ body: (EntryView) -> T
     ) throws(EngineError) -> T? {
         do {

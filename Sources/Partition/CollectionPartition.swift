@@ -81,9 +81,9 @@ package final class CollectionPartition: @unchecked Sendable {
 
     // MARK: - Vectors
 
-    /// The field's vectors, also while they are brought in.
+    /// The field's vectors, if queries may use their index.
     package func vectorField(_ field: FieldNumber) -> VectorField? {
-        vectorFields.first { $0.field.number == field }
+        vectorFields.first { $0.field.number == field && $0.isReady }
     }
 
     /// The most vectors of one field that wait to be linked. Takes the reader lock itself.
@@ -95,7 +95,6 @@ package final class CollectionPartition: @unchecked Sendable {
 
     package func addVectors(_ field: Field, isReady: Bool) {
         guard case .vector(let options) = field.type else { return }
-        dropVectors(field.number)
         vectorFields.append(
             VectorField(
                 field: field, options: options, seed: UInt64(field.number), isReady: isReady))
@@ -103,6 +102,32 @@ package final class CollectionPartition: @unchecked Sendable {
 
     package func dropVectors(_ field: FieldNumber) {
         vectorFields.removeAll { $0.field.number == field }
+    }
+
+    /// Lets queries use the index that an `ALTER` has built; the one before it goes.
+    package func markVectorsReady(_ field: FieldNumber) {
+        vectorFields.removeAll { $0.field.number == field && $0.isReady }
+        vectorFields.first { $0.field.number == field }?.isReady = true
+    }
+
+    /// Gives up the indexes that an `ALTER` was building.
+    package func dropUnreadyVectors() { vectorFields.removeAll { !$0.isReady } }
+
+    /// Vectors that an index being built cannot hold.
+    package func rejectedVectorCount(_ field: FieldNumber) -> Int {
+        vectorFields.reduce(0) {
+            $0 + ($1.field.number == field && !$1.isReady ? $1.rejectedCount : 0)
+        }
+    }
+
+    /// Brings a live row's vectors into the indexes that are being built.
+    package func backfill(_ slot: Slot, key: LogKey, _ arrivals: [VectorArrival]) {
+        guard rows.live.test(slot), rows.key(slot) == key else { return }
+        for field in vectorFields where !field.isReady && field.node(slot) == nil {
+            if let arrival = arrivals.first(where: { $0.field == field.field.number }) {
+                field.replace(nil, with: slot, arrival)
+            }
+        }
     }
 
     /// The row's vector in a field; under cosine, of unit length.

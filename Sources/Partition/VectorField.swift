@@ -39,6 +39,8 @@ package final class VectorField {
     package let index: VectorGraph
     /// False while an `ALTER` brings in the vectors of old rows: queries must not use it yet.
     package internal(set) var isReady: Bool
+    /// Vectors that an index being built cannot hold: its schema was not theirs.
+    private(set) var rejectedCount = 0
     private let nodes = GrowableBuffer<UInt32>(fill: VectorField.none)
     private let rows = GrowableBuffer<Slot>(fill: 0)
     private let uses = GrowableBuffer<UInt32>(fill: 0)
@@ -86,18 +88,12 @@ package final class VectorField {
         if let held { index.retire(held) }
     }
 
-    /// Brings in the vector of a row that was there before the index was.
-    func backfill(_ slot: Slot, isLive: Bool, _ arrival: VectorArrival, previous: UInt32?) {
-        if let previous, sources[Int(previous)] == arrival.source.rawValue {
-            assign(previous, to: slot)
+    private func add(_ arrival: VectorArrival, to slot: Slot) {
+        guard let node = index.append(arrival.values) else {
+            precondition(!isReady, "a write's vectors were checked against the index's schema")
+            rejectedCount += 1
             return
         }
-        add(arrival, to: slot)
-        if !isLive, let node = node(slot) { index.retire(node) }
-    }
-
-    private func add(_ arrival: VectorArrival, to slot: Slot) {
-        let node = index.append(arrival.values)
         if Int(node) >= rows.count {
             rows.resize(to: Int(node) + 1)
             uses.resize(to: Int(node) + 1)

@@ -130,9 +130,9 @@ package final class VectorGraph {
 
     // MARK: - Writing
 
-    /// Adds a vector that the schema has checked.
-    func append(_ values: [Float]) -> UInt32 {
-        do {
+    /// Adds a vector; nil if it is none that the index can hold.
+    func append(_ values: [Float]) -> UInt32? {
+        do throws(VectorIndexError) {
             return try values.withUnsafeBufferPointer { (buffer) throws(VectorIndexError) in
                 switch kind {
                 case .hnsw(let index, _): try index.append(buffer)
@@ -141,7 +141,10 @@ package final class VectorGraph {
                 }
             }
         } catch {
-            preconditionFailure("a checked vector fits: \(error)")
+            switch error {
+            case .dimensions, .notFinite, .outOfRange, .zeroVector: return nil
+            case .full, .outOfMemory, .setting: fatalError("no room for a vector: \(error)")
+            }
         }
     }
 

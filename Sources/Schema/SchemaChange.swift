@@ -62,6 +62,10 @@ package struct SchemaChange: Sendable {
         package let columnsToBuild: [FieldNumber]
         /// Fields that had entries and have none now.
         package let columnsToDrop: [FieldNumber]
+        /// Fields whose vectors get an index, or one of another kind.
+        package let vectorsToBuild: [FieldNumber]
+        /// Fields whose vectors had an index and have none now.
+        package let vectorsToDrop: [FieldNumber]
         package let uniqueToBuild: [FieldNumber]
         package let uniqueToDrop: [FieldNumber]
         /// Whether stored documents have to be looked at before this may take hold.
@@ -189,6 +193,12 @@ package struct SchemaChange: Sendable {
             mustValidateAll: new.unknown == .refuse && (old.unknown != .refuse || !drop.isEmpty),
             columnsToBuild: build,
             columnsToDrop: drop,
+            vectorsToBuild: new.fields.filter {
+                $0.hasVectorIndex && old.field(numbered: $0.number)?.type != $0.type
+            }.map(\.number),
+            vectorsToDrop: old.fields.filter {
+                $0.hasVectorIndex && new.field(numbered: $0.number)?.hasVectorIndex != true
+            }.map(\.number),
             uniqueToBuild: unique,
             uniqueToDrop: uniqueDrop
         )
