@@ -109,7 +109,7 @@ package struct AlterJob: Sendable {
                 let rows = partition.liveRows(from: &slot, after: after, limit: 256)
                 if rows.isEmpty { break }
                 for row in rows {
-                    try context.read.withEntry(row.key) { entry in
+                    try context.read.withStoredEntry(row.key) { entry in
                         checker.check(entry.document, id: entry.id, held: entry.vectors)
                     }
                 }
@@ -292,7 +292,7 @@ package struct AlterJob: Sendable {
         let depth = context.engine.shared.options.limits.documentDepthMax + 1
         var prepared: [(slot: Slot, key: LogKey, document: PreparedDocument)] = []
         for row in rows {
-            let document: PreparedDocument? = try context.read.withEntry(row.key) { entry in
+            let document: PreparedDocument? = try context.read.withStoredEntry(row.key) { entry in
                 guard let root = try? context.read.parser.parse(entry.document, depthMax: depth)
                 else { return nil }
                 return preparer.extract(

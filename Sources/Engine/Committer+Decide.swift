@@ -200,16 +200,17 @@ extension Committer {
 
     /// Runs `body` on the entry, wherever it is: in the log or not yet written to it.
     func withEntry<T>(_ key: LogKey, _ body: (EntryView) -> T) throws(EngineError) -> T {
+        try withStoredEntry(key) { filler.with($0, shared.catalog, body) }
+    }
+
+    /// The same without the defaults that reads fill in.
+    func withStoredEntry<T>(_ key: LogKey, _ body: (EntryView) -> T) throws(EngineError) -> T {
         do {
-            if let view = try reader.get(key) {
-                return filler.with(EntryView(view), shared.catalog, body)
-            }
+            if let view = try reader.get(key) { return body(EntryView(view)) }
         } catch {
             throw shared.report(error)
         }
-        if let entry = tail?.entry(key) {
-            return entry.withView { filler.with($0, shared.catalog, body) }
-        }
+        if let entry = tail?.entry(key) { return entry.withView(body) }
         throw EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
     }
 

@@ -124,7 +124,7 @@ extension Committer {
         _ key: LogKey, _ view: CollectionView, by schema: Schema, _ fields: [FieldNumber]
     ) throws(EngineError) -> [UniqueKey] {
         if fields.isEmpty { return [] }
-        let keys: [UniqueKey]? = try withEntry(key) { entry in
+        let keys: [UniqueKey]? = try withStoredEntry(key) { entry in
             guard
                 let root = try? parser.parse(
                     entry.document, depthMax: options.limits.documentDepthMax + 1)

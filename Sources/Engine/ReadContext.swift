@@ -17,6 +17,8 @@ package final class ReadContext {
     package let parser = JSONParser()
     package let pins: PinSet
     package let bitmaps = BitmapPool()
+    /// Lookups by nearness of this context, of which some are measured.
+    var nearnessCount = 0
     let nearestScratch = NearestScratch()
     let tail: LogTail?
     private var cachedCatalog: Catalog
@@ -90,14 +92,20 @@ package final class ReadContext {
         throw EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
     }
 
-    /// The same, with nil where the entry is nowhere.
+    /// The same without the defaults that reads fill in.
+    func withStoredEntry<T>(_ key: LogKey, _ body: (EntryView) -> T) throws(EngineError) -> T {
+        if let result = try withEntryIfThere(key, fills: false, body) { return result }
+        throw EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")
+    }
+
+    /// The same, with nil where the entry is nowhere; with or without such defaults.
     func withEntryIfThere<T>(
-        _ key: LogKey, _ body: (EntryView) -> T
+        _ key: LogKey, fills: Bool = true, _ body: (EntryView) -> T
     ) throws(EngineError) -> T? {
         do {
             try reader.renewIfOlder(than: LogReader.ageMillisecondsMax)
             let catalog = catalog
-            if catalog.fillsReads {
+            if fills, catalog.fillsReads {
                 if let found = try withFilledEntry(key, catalog, body) { return found }
             } else {
                 if let view = try reader.get(key) { return body(EntryView(view)) }
@@ -105,8 +113,8 @@ package final class ReadContext {
             }
             reader.end()
             try reader.begin()
-            if let view = try reader.get(key) { return filler.with(EntryView(view), catalog, body) }
-            return nil
+            guard let view = try reader.get(key) else { return nil }
+            return fills ? filler.with(EntryView(view), catalog, body) : body(EntryView(view))
         } catch {
             throw shared.report(error)
         }

@@ -64,7 +64,7 @@ extension Committer {
                 let rows = partition.liveRows(from: &slot, after: version, limit: 1024)
                 if rows.isEmpty { break }
                 for row in rows {
-                    try withEntry(row.key) { entry in
+                    try withStoredEntry(row.key) { entry in
                         checker.check(entry.document, id: entry.id, held: entry.vectors)
                     }
                 }

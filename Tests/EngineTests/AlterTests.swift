@@ -219,4 +219,23 @@ import Testing
         let status = harness.wait(for: id)
         #expect(status.state == .failed && status.text.contains("late"), "\(status.text)")
     }
+
+    @Test func changedDefaultReachesRulesIndexesAndUniqueKeys() throws {
+        let harness = try EngineHarness()
+        try harness.create("c", #"{"fields":{"n":{"type":"int"}}}"#)
+        harness.write(try (0..<20).map { .one(try harness.put("d\($0)", "{\"n\":\($0)}")) })
+        harness.write(.one(try harness.put("own", #"{"s":9}"#)))
+        #expect(
+            try harness.alter(#"{"add":{"s":{"type":"int","default":7,"index":true}}}"#).state
+                == .done)
+        #expect(try harness.find(harness.request(#"{"s":7}"#)).total == 20)
+        // The rule is about the new default and not about the one that it replaces.
+        #expect(try harness.alter(#"{"set":{"s":{"default":9,"min":8}}}"#).state == .done)
+        #expect(try harness.find(harness.request(#"{"s":9}"#)).total == 21)
+        #expect(try harness.find(harness.request(#"{"s":7}"#)).total == 0)
+        let unique = try harness.alter(#"{"set":{"s":{"unique":true}}}"#)
+        #expect(unique.state == .failed && unique.text.hasPrefix("DUPLICATE s"))
+        #expect(try harness.alter(#"{"set":{"s":{"default":5}}}"#).state == .failed)
+        #expect(try harness.find(harness.request(#"{"s":9}"#)).total == 21)
+    }
 }
