@@ -12,7 +12,7 @@ extern const ck_vector_kernels ck_vector_neon;
 
 /// Bytes that a list kernel fetches ahead of the row at hand: enough to cover the memory's latency,
 /// few enough to stay in the nearest cache.
-#define CK_AHEAD 2048
+#define CK_AHEAD 4096
 
 static inline const char *ck_row(ck_rows rows, const uint32_t *ids, uint32_t first, size_t i) {
     // SAFETY: the caller's ids name rows that it holds; the product is taken in 64 bits.

@@ -73,12 +73,7 @@ extension HNSWGraph {
         scratch.prepare(
             nodeCount: max(linkedEnd, Int(node) + 1), ef: ef, dimensions: rows.dimensions)
         let query = rows.query(ofRow: node, scratch.view.floats)
-        var nearest = start(query, scratch)
-        for above in stride(from: top, to: level, by: -1) {
-            nearest = HNSWWalk.descend(
-                view, query, level: above, from: nearest, scratch.view,
-                &scratch.evaluatedCount)
-        }
+        var nearest = descend(query, to: level, scratch)
         for at in stride(from: min(level, top), through: 0, by: -1) {
             let count = walk(query, level: at, ef: ef, from: nearest, scratch)
             nearest = scratch.view.pool[0] & ~1
@@ -92,12 +87,21 @@ extension HNSWGraph {
 
     private var m: Int { configuration.m }
 
-    /// The entry as a candidate.
-    func start(_ query: borrowing QueryView, _ scratch: SearchScratch) -> UInt64 {
-        var node = entry
-        view.codes.distances(query, &node, 1, scratch.view.distances)
-        scratch.evaluatedCount += 1
-        return Candidate.key(scratch.view.distances[0], node)
+    /// The candidate that the levels above `bottom` lead to from the entry.
+    func descend(
+        _ query: borrowing QueryView, to bottom: Int, _ scratch: SearchScratch
+    ) -> UInt64 {
+        let (s, entry) = (scratch.view, entry)
+        s.touched[0] = entry
+        s.visited[Int(entry >> 6)] |= 1 << UInt64(entry & 63)
+        scratch.touchedCount = 1
+        view.codes.distances(query, s.touched, 1, s.distances)
+        let nearest = HNSWWalk.descend(
+            view, query, from: Candidate.key(s.distances[0], entry), top: top, bottom: bottom, s,
+            &scratch.touchedCount)
+        scratch.evaluatedCount += scratch.touchedCount
+        scratch.clear()
+        return nearest
     }
 
     /// Walks one level from one candidate; the pool holds what it found.

@@ -128,16 +128,7 @@ extension HNSWGraph {
         _ query: borrowing QueryView, ef: Int, _ scratch: SearchScratch
     ) -> Int {
         guard entry != Self.none else { return 0 }
-        return walk(query, level: 0, ef: ef, from: descend(query, scratch), scratch)
-    }
-
-    private func descend(_ query: borrowing QueryView, _ scratch: SearchScratch) -> UInt64 {
-        var nearest = start(query, scratch)
-        for above in stride(from: top, to: 0, by: -1) {
-            nearest = HNSWWalk.descend(
-                view, query, level: above, from: nearest, scratch.view, &scratch.evaluatedCount)
-        }
-        return nearest
+        return walk(query, level: 0, ef: ef, from: descend(query, to: 0, scratch), scratch)
     }
 
     /// Keeps the candidates that `bits` holds; returns how many.
@@ -181,7 +172,7 @@ extension HNSWGraph {
         _ matches: Int, ef: Int, _ scratch: SearchScratch
     ) -> Int {
         guard entry != Self.none else { return 0 }
-        let start = Candidate.node(descend(query, scratch))
+        let start = Candidate.node(descend(query, to: 0, scratch))
         let (s, filter) = (scratch.view, HNSWWalk.Filter(bits: bits, enough: m * 3 / 2))
         var (count, ef) = (0, ef)
         if pointsAway(start, filter, matches) {

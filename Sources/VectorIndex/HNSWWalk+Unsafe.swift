@@ -41,25 +41,29 @@ enum HNSWWalk {
         ck_unvisited(row, capacity, nil, s.visited, s.touched + touched)
     }
 
-    /// The nearest node to the query that moving along `level` from `node` leads to.
+    /// The nearest node to the query that moving along the levels from `top` down to, not
+    /// including, `bottom` leads to. What was compared on the way is in the touched list.
+    ///
+    /// A node that was compared before is farther than the best, on lower levels too: never again.
     static func descend(
-        _ g: GraphView, _ query: borrowing QueryView, level: Int, from start: UInt64,
-        _ s: ScratchView, _ evaluated: inout Int
+        _ g: GraphView, _ query: borrowing QueryView, from start: UInt64, top: Int, bottom: Int,
+        _ s: ScratchView, _ touchedCount: inout Int
     ) -> UInt64 {
-        var best = start
-        while true {
+        var (best, level, touched) = (start, top, touchedCount)
+        while level > bottom {
             let row = g.row(Candidate.node(best), level)
-            var count = 0
-            while count < g.upperCapacity && row[count] != HNSWGraph.none { count &+= 1 }
-            g.codes.distances(query, row, count, s.distances)
-            evaluated &+= count
+            let count = gather(row, g.upperCapacity, s, touched)
+            g.codes.distances(query, s.touched + touched, count, s.distances)
             var next = best
             for i in 0..<count {
-                next = min(next, Candidate.key(s.distances[i], row[i]))
+                next = min(next, Candidate.key(s.distances[i], s.touched[touched &+ i]))
             }
-            if next == best { return best }
+            touched &+= count
+            if next == best { level &-= 1 }
             best = next
         }
+        touchedCount = touched
+        return best
     }
 
     /// Best-first walk along `level`: the pool's candidates are expanded, nearest first, until

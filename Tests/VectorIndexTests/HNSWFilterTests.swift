@@ -79,7 +79,7 @@ import VectorIndex
         #expect(graph.searchPlan(matchCount: 0, k: 10, ef: 10) == .exact)
         // A caller may know of more matches than there are nodes.
         #expect(graph.searchPlan(matchCount: 9000, k: 10, ef: 40) == .widened(ef: 40))
-        #expect(graph.searchPlan(matchCount: 1199, k: 1, ef: 1) == .widened(ef: 1))
+        #expect(graph.searchPlan(matchCount: 1199, k: 1, ef: 1) == .widened(ef: 3))
     }
 
     @Test func tailNodesAreFilteredToo() throws {
