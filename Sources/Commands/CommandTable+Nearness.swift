@@ -63,6 +63,25 @@ extension CommandTable {
                         + "5) doc 6) {} 7) based_on 8) 1) 1 …"
                 )
             ),
+            CommandSpec(
+                .recall,
+                arity: -3,
+                [.read],
+                .first,
+                group: "operations",
+                "Measures how many of the true neighbours lookups find, on recent ones, by the "
+                    + "share of documents that their filters let through.",
+                syntax: "RECALL c field [SAMPLE n]",
+                complexity: "O(n × documents), in slices",
+                options: [
+                    .init("SAMPLE n", "lookups to repeat; 100 by default"),
+                    .init("TIMEOUT 5s", "stop after this long; 60s by default"),
+                ],
+                example: (
+                    "RECALL teas embedding SAMPLE 10",
+                    "1) recall 2) 1 3) lookups 4) 3 5) bands 6) 1) 1) band 2) all 3) lookups 4) 3 …"
+                )
+            ),
         ]
     }
 }

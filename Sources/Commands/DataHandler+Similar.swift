@@ -46,6 +46,66 @@ extension DataHandler {
         return .deferredRead
     }
 
+    // MARK: - Recall
+
+    private static let recallRules = [OptionRule("SAMPLE"), OptionRule("TIMEOUT")]
+    private static let recallTimeoutMilliseconds: Int64 = 60_000
+
+    /// Measures a field's recall now.
+    func recall(
+        _ request: RequestFrame, _ session: Session, _ reply: inout ReplyWriter
+    ) throws(EngineError) -> Disposition {
+        let view = try view(request)
+        let options = try Options(request, from: 3, Self.recallRules)
+        let name = request.string(2)
+        guard let field = view.schema.fields.first(where: { $0.path == name }),
+            field.hasVectorIndex
+        else {
+            throw EngineError(
+                .noIndex, String(name.prefix(64)), "is no vector field with an index",
+                hint: "DESCRIBE \(view.name) lists the fields")
+        }
+        let count = try options.integer("SAMPLE", 1...10_000) ?? 100
+        let timeout = try options.milliseconds("TIMEOUT") ?? Self.recallTimeoutMilliseconds
+        let execution = RecallExecution(
+            view, field, count: count,
+            deadlineNanoseconds: Clock.monotonicNanoseconds() + UInt64(timeout) * 1_000_000,
+            context: context)
+        deferLookup(
+            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
+            answer: { (writer) throws(EngineError) in Self.answer(execution.bands, &writer) },
+            finish: { execution.finish() })
+        return .deferredRead
+    }
+
+    private static func answer(_ bands: [RecallBand], _ reply: inout ReplyWriter) {
+        let measured = bands.filter { $0.lookupCount > 0 }
+        var whole = RecallBand(name: "")
+        for band in measured {
+            whole.lookupCount += band.lookupCount
+            whole.trueCount += band.trueCount
+            whole.foundCount += band.foundCount
+        }
+        reply.map(3)
+        reply.bulk("recall")
+        reply.double(whole.recall)
+        reply.bulk("lookups")
+        reply.integer(whole.lookupCount)
+        reply.bulk("bands")
+        reply.array(measured.count)
+        for band in measured {
+            reply.map(3)
+            reply.bulk("band")
+            reply.bulk(band.name)
+            reply.bulk("lookups")
+            reply.integer(band.lookupCount)
+            reply.bulk("recall")
+            reply.double(band.recall)
+        }
+    }
+
+    // MARK: - Answers
+
     private func answer(
         _ execution: SimilarExecution, _ shape: SimilarShape, _ started: UInt64, explain: Bool,
         _ reply: inout ReplyWriter

@@ -109,6 +109,7 @@ package final class DataHandler: CommandHandler {
         case .multi, .exec, .discard: return try transaction(name, session, &reply)
         case .health: return health(&reply)
         case .stats: return try stats(request, &reply)
+        case .recall: return try recall(request, session, &reply)
         case .jobs: return try jobs(request, &reply)
         case .reshard, .compact: return try startJob(name, request, &reply)
         case .ping, .echo, .hello, .auth, .select, .quit, .reset, .client, .command, .config, .info,

@@ -24,6 +24,7 @@ package final class Engine: Sendable {
     let committer: Committer
     private let runner: JobRunner
     private let builders: VectorBuilders
+    private let recallThread: RecallThread
     let tail: LogTail?
     /// What opening took: entries read and milliseconds.
     package let recovery: Recovery
@@ -82,6 +83,10 @@ package final class Engine: Sendable {
             threadCount: min(opened.options.partitionCount, max(1, options.loopCount)))
         committer.builders = builders
         builders.start()
+        recallThread = RecallThread(shared: shared) { [shared, store, tail] in
+            ReadContext(shared: shared, loop: -1, reader: try store.makeReader(), tail: tail)
+        }
+        recallThread.start()
         committer.start()
         runner.start(self)
         resumePendingChanges(opened.pending)
@@ -94,6 +99,7 @@ package final class Engine: Sendable {
     /// Commits what was taken in and stops all threads. Call once, after the loops have stopped.
     package func close() {
         runner.stop()
+        recallThread.stop()
         committer.stop()
         builders.stop()
     }

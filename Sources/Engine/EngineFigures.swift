@@ -79,6 +79,18 @@ extension Engine {
         return state
     }
 
+    /// What measuring recent lookups by nearness has shown, by collection, field and band.
+    package var recallFigures: [(collection: String, field: String, band: RecallBand)] {
+        let catalog = shared.catalog
+        return catalog.sortedNames.compactMap { catalog.collections[$0] }.flatMap { view in
+            view.schema.fields.filter(\.hasVectorIndex).flatMap { field in
+                shared.recall.bands(collection: view.id, field: field.number).map {
+                    (view.name, field.path, $0)
+                }
+            }
+        }
+    }
+
     package var health: EngineHealth {
         var health = EngineHealth(state: "ok", writes: "accepted", problems: [])
         switch shared.storeState {

@@ -26,6 +26,7 @@ package final class EngineShared: Sendable {
     package let options: EngineOptions
     package let pins = Pins()
     package let jobs = JobTable()
+    package let recall = RecallMonitor()
     let catalogGeneration = Atomic<UInt64>(1)
     private let catalogBox: Mutex<Catalog>
     private let settingsBox: Mutex<EngineSettings>

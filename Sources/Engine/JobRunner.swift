@@ -32,7 +32,7 @@ final class JobRunner: @unchecked Sendable {
         var ended: [UInt64] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
     private let stopping = Atomic<Bool>(false)
     private let shared: EngineShared
     private var engine: Engine?

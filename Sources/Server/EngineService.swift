@@ -111,6 +111,7 @@ package final class EngineService: Sendable {
             ServerHooks.Section(title: "Storage", lines: storage),
             ServerHooks.Section(title: "Collections", lines: collectionLines(engine)),
             ServerHooks.Section(title: "Indexes", lines: indexLines(engine)),
+            ServerHooks.Section(title: "Recall", lines: recallLines(engine)),
             ServerHooks.Section(title: "Shards", lines: shardLines(engine)),
             ServerHooks.Section(title: "Jobs", lines: jobLines(engine)),
         ]
@@ -157,6 +158,16 @@ package final class EngineService: Sendable {
             }
         }
         return lines
+    }
+
+    /// What the measuring of recent lookups by nearness has shown.
+    private static func recallLines(_ engine: Engine) -> [(key: String, value: String)] {
+        engine.recallFigures.map { figures in
+            (
+                "\(figures.collection).\(figures.field).\(figures.band.name)",
+                "recall=\(figures.band.recall),lookups=\(figures.band.lookupCount)"
+            )
+        }
     }
 
     /// What each event loop would own if partitions were dealt out in turn.
@@ -207,6 +218,13 @@ enum EngineMetrics {
         gauge(
             "aisle_version", "The newest version that reads see.",
             [("", Int(engine.publishedVersion.rawValue))])
+        text += "# HELP aisle_vector_recall True neighbours that recent lookups found.\n"
+        text += "# TYPE aisle_vector_recall gauge\n"
+        for figures in engine.recallFigures {
+            text += "aisle_vector_recall{collection=\"\(figures.collection)\","
+            text += "field=\"\(figures.field)\",band=\"\(figures.band.name)\"} "
+            text += "\(figures.band.recall)\n"
+        }
         let queue = engine.queueDepth
         gauge(
             "aisle_commit_queue_writes", "Writes that wait for the committer.", [("", queue.count)])

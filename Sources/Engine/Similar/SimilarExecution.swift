@@ -38,12 +38,23 @@ package final class SimilarExecution {
     var target: [Float] = []
     /// Ids that are no hits, those of the examples among them.
     var excluded: [[UInt8]]
+    private let isMeasured: Bool
     private var searches: [NearestSearch] = []
     private var holdsPin: Bool
     private var phaseStarted: UInt64
 
     /// Pins the newest version and prepares.
-    package init(_ request: SimilarRequest, context: ReadContext) throws(EngineError) {
+    package convenience init(
+        _ request: SimilarRequest, context: ReadContext
+    ) throws(EngineError) {
+        try self.init(request, context: context, isMeasured: false)
+    }
+
+    /// - Parameter isMeasured: it repeats a lookup to measure it.
+    init(
+        _ request: SimilarRequest, context: ReadContext, isMeasured: Bool
+    ) throws(EngineError) {
+        self.isMeasured = isMeasured
         self.request = request
         self.context = context
         if let filter = request.filter {
@@ -232,8 +243,22 @@ package final class SimilarExecution {
             return SimilarHit(
                 key: candidate.key, id: candidate.id, score: score, distance: distance)
         }
+        offerForRecall()
         note("rank", request.diversity == nil ? "by score" : "spread out", rows: outcome.hits.count)
         phase = .finished
+    }
+
+    /// Lets one lookup in so many be measured later, with the vector that it came to.
+    private func offerForRecall() {
+        if isMeasured || request.isExact || outcome.isPartial { return }
+        context.nearnessCount &+= 1
+        guard context.nearnessCount % RecallMonitor.every == 1 else { return }
+        var request = request
+        request.target = .vector(target)
+        request.excluded = []
+        request.scoreMin = nil
+        request.diversity = nil
+        context.shared.recall.offer(request)
     }
 
     /// What an index's distance means to a client.

@@ -1,0 +1,92 @@
+import Primitives
+import Schema
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The thread that measures recall behind the lookups: a little at a time, at low priority.
+// SAFETY of `@unchecked Sendable`: `thread` belongs to whoever starts and stops; the rest is
+// immutable or atomic.
+final class RecallThread: @unchecked Sendable {
+    private let stopping = Atomic<Bool>(false)
+    private let shared: EngineShared
+    private let makeContext: @Sendable () throws -> ReadContext
+    private var thread: pthread_t?
+
+    init(shared: EngineShared, makeContext: @escaping @Sendable () throws -> ReadContext) {
+        self.shared = shared
+        self.makeContext = makeContext
+    }
+
+    func start() {
+        var handle = pthread_t()
+        let status = pthread_create(
+            &handle, nil, recallMain, Unmanaged.passRetained(self).toOpaque())
+        precondition(status == 0, "a thread for recall")
+        thread = handle
+    }
+
+    func stop() {
+        stopping.store(true, ordering: .relaxed)
+        if let thread { pthread_join(thread, nil) }
+        thread = nil
+    }
+
+    /// Measurements a second at most, and how long one slice may hold a partition's lock.
+    private static let pauseMicroseconds: UInt32 = 50_000
+    private static let sliceNanoseconds: UInt64 = 500_000
+
+    fileprivate func run() {
+        ThreadPriority.lower()
+        var context: ReadContext?
+        var turn = 0
+        while !stopping.load(ordering: .relaxed) {
+            usleep(Self.pauseMicroseconds)
+            turn += 1
+            if turn % 200 == 0 { forget() }
+            // Every fifth turn: four measurements a second.
+            guard turn % 5 == 0, let request = shared.recall.takeWaiting() else { continue }
+            if context == nil { context = try? makeContext() }
+            guard let context, let view = shared.catalog.byID[request.view.id] else { continue }
+            measure(request, view, context)
+            context.endTransaction()
+        }
+    }
+
+    private func measure(
+        _ request: SimilarRequest, _ view: CollectionView, _ context: ReadContext
+    ) {
+        let execution = RecallExecution(request, view: view, context: context)
+        defer { execution.finish() }
+        do throws(EngineError) {
+            while try !execution.run(until: Clock.monotonicNanoseconds() + Self.sliceNanoseconds) {
+                if stopping.load(ordering: .relaxed) { return }
+                context.endTransaction()
+            }
+        } catch {
+            // Dropped or altered meanwhile: there is nothing to measure any more.
+            return
+        }
+        let key = RecallMonitor.Key(collection: view.id, field: request.field.number)
+        for (index, band) in execution.bands.enumerated() where band.lookupCount > 0 {
+            shared.recall.note(key, band: index, found: band.foundCount, of: band.trueCount)
+        }
+    }
+
+    private func forget() {
+        let catalog = shared.catalog
+        shared.recall.keep { key in
+            catalog.byID[key.collection]?.schema.field(numbered: key.field)?.hasVectorIndex ?? false
+        }
+    }
+}
+
+private func recallMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    Unmanaged<RecallThread>.fromOpaque(argument).takeRetainedValue().run()
+    return nil
+}
