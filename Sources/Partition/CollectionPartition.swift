@@ -97,7 +97,8 @@ package final class CollectionPartition: @unchecked Sendable {
         guard case .vector(let options) = field.type else { return }
         vectorFields.append(
             VectorField(
-                field: field, options: options, seed: UInt64(field.number), isReady: isReady))
+                field: field, options: options, seed: UInt64(field.number), isReady: isReady,
+                rowCount: rows.slotBound))
     }
 
     package func dropVectors(_ field: FieldNumber) {

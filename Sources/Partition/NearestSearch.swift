@@ -166,14 +166,7 @@ package final class NearestSearch {
     /// Turns rows into the nodes that they have.
     private func accept(_ rows: Bitmap, _ field: VectorField) {
         let nodes = pool.borrow(capacity: field.index.nodeCount)
-        nodes.clearAll()
-        acceptedCount = 0
-        rows.forEach { slot in
-            if let node = field.node(slot) {
-                nodes.set(node)
-                acceptedCount += 1
-            }
-        }
+        acceptedCount = field.fillNodes(of: rows, into: nodes)
         accepted = nodes
     }
 

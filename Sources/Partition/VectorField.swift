@@ -45,11 +45,16 @@ package final class VectorField {
     private let rows = GrowableBuffer<Slot>(fill: 0)
     private let uses = GrowableBuffer<UInt32>(fill: 0)
     private let sources = GrowableBuffer<UInt64>(fill: 0)
+    /// Rows in use whose node has another number than they have, or that have none. Where documents
+    /// come once and all bring vectors there are none: a bitmap of rows then is one of nodes.
+    private let strangers = Bitmap()
 
     /// No node.
     static var none: UInt32 { .max }
 
-    init(field: Field, options: VectorOptions, seed: UInt64, isReady: Bool) {
+    /// - Parameter rowCount: rows that are there already, and have no node yet.
+    init(field: Field, options: VectorOptions, seed: UInt64, isReady: Bool, rowCount: Int) {
+        strangers.fill(rowCount)
         self.field = field
         self.options = options
         self.isReady = isReady
@@ -69,6 +74,34 @@ package final class VectorField {
     /// The newest row that has the node.
     func row(_ node: UInt32) -> Slot { rows[Int(node)] }
 
+    /// Turns rows into the nodes that they have.
+    ///
+    /// - Returns: how many.
+    /// - Complexity: O(rows / 64 + rows whose node has another number).
+    func fillNodes(of rows: Bitmap, into nodes: Bitmap) -> Int {
+        nodes.assign(rows)
+        nodes.subtract(strangers)
+        nodes.reserve(index.nodeCount)
+        let own = nodes.count
+        // SAFETY: words are read below both capacities; `nodes` has room for every node, and
+        // `self.nodes` for every row that was ever given one.
+        let (some, odd, target) = (rows.words, strangers.words, nodes.words)
+        let (map, bound) = (self.nodes.base, self.nodes.count)
+        var added = 0
+        for index in 0..<min(rows.wordCapacity, strangers.wordCapacity) {
+            var word = some[index] & odd[index]
+            while word != 0 {
+                let slot = index &* 64 &+ word.trailingZeroBitCount
+                word &= word &- 1
+                guard slot < bound, map[slot] != Self.none else { continue }
+                let node = Int(map[slot])
+                target[node >> 6] |= 1 &<< UInt64(node & 63)
+                added &+= 1
+            }
+        }
+        return own + added
+    }
+
     // MARK: - Applying
 
     /// A document's row has been replaced by another, or removed.
@@ -85,6 +118,7 @@ package final class VectorField {
             }
             if !arrival.values.isEmpty { add(arrival, to: new) }
         }
+        if let new, node(new) == nil { strangers.set(new) }
         if let held { index.retire(held) }
     }
 
@@ -107,12 +141,14 @@ package final class VectorField {
     private func assign(_ node: UInt32, to slot: Slot) {
         if Int(slot) >= nodes.count { nodes.resize(to: Int(slot) + 1) }
         nodes[Int(slot)] = node
+        if node == slot { strangers.clear(slot) } else { strangers.set(slot) }
         rows[Int(node)] = slot
         uses[Int(node)] += 1
     }
 
     /// A dead row is freed.
     func clear(_ slot: Slot) {
+        strangers.clear(slot)
         guard let node = node(slot) else { return }
         nodes[Int(slot)] = Self.none
         uses[Int(node)] -= 1
