@@ -233,6 +233,42 @@ def test_vectors_are_kept_under_durability_interval(own_server):
             assert vector(db, "d0") == {"n": -1, "v": [7, 8]}
 
 
+def test_a_paused_job_keeps_its_place_and_lets_others_run(own_server):
+    server = own_server("--partitions", "2")
+    count = 20_000
+
+    def jobs(db):
+        return {job["id"]: job for job in map(as_map, db.call("JOBS"))}
+
+    with server.connect(3) as db:
+        db.call("CREATE", "c", '{"fields":{"n":{"type":"int","index":true}}}')
+        for start in range(0, count, 2000):
+            db.pipeline([("PUT", "c", str(n), json.dumps({"n": n}))
+                         for n in range(start, start + 2000)])
+        # Both at once: it is paused before it can be done.
+        job = job_of(db.call("RESHARD", "5"))
+        if db.reply("JOBS", "PAUSE", job) != "OK" or jobs(db)[job]["state"] != "running":
+            pytest.fail("the job ended before it could be paused")
+        end = time.monotonic() + 10 * PATIENCE
+        while jobs(db)[job]["text"] != "paused":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        seen = jobs(db)[job]
+        assert 0 < seen["done"] < seen["of"] and seen["of"] >= count
+        lines = db.call("INFO", "jobs").splitlines()
+        assert any(line.startswith(f"job{job}:kind=RESHARD") and f"done={seen['done']}" in line
+                   and "state=paused" in line for line in lines), lines
+        wait_for_job(db, job_of(db.call("COMPACT")))
+        wait_for_job(db, job_of(db.call("ALTER", "c", '{"set":{"n":{"sort":true}}}')))
+        assert jobs(db)[job]["text"] == "paused"
+        db.call("JOBS", "RESUME", job)
+        wait_for_job(db, job)
+        assert jobs(db)[job]["done"] == jobs(db)[job]["of"]
+        assert as_map(db.call("DESCRIBE", "c"))["partitions"] == 5
+        assert not any(line.startswith("job") for line in db.call("INFO", "jobs").splitlines())
+        assert db.call("COUNT", "c", '{"n":{"$gte":0}}') == count
+
+
 def test_durability_interval(own_server):
     server = own_server("--durability", "interval:200ms")
     with server.connect(3) as db:
