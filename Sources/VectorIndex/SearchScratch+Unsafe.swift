@@ -136,11 +136,14 @@ func insertCandidate(
     _ key: UInt64, _ list: UnsafeMutablePointer<UInt64>, _ count: inout Int, _ limit: Int
 ) -> Int {
     if count == limit && key >= list[limit &- 1] { return limit }
-    var (low, high) = (0, count)
-    while low < high {
-        let middle = (low &+ high) >> 1
-        if list[middle] < key { low = middle &+ 1 } else { high = middle }
+    // Where it goes depends on nothing that could be predicted: halving without a branch.
+    var (low, left) = (0, count)
+    while left > 1 {
+        let half = left >> 1
+        low = list[low &+ half &- 1] < key ? low &+ half : low
+        left &-= half
     }
+    if left == 1 && list[low] < key { low &+= 1 }
     let moved = (count < limit ? count : limit &- 1) &- low
     // SAFETY: low + moved < limit, and the list has room for `limit` keys.
     memmove(list + low + 1, list + low, moved &* 8)
