@@ -48,11 +48,11 @@ struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
         capacity = needed
     }
 
-    /// Makes the count `newCount`, new elements being `filler`; capacity grows by an eighth at
+    /// Makes the count `newCount`, new elements being `filler`; capacity grows by a 16th at
     /// least.
     mutating func grow(to newCount: Int, filler: Element) {
         guard newCount > count else { return }
-        if newCount > capacity { reserve(max(newCount, capacity + capacity / 8)) }
+        if newCount > capacity { reserve(max(newCount, capacity + capacity / 16)) }
         // SAFETY: room for `newCount` elements was made above.
         (base + count).initialize(repeating: filler, count: newCount - count)
         count = newCount

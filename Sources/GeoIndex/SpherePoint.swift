@@ -6,7 +6,7 @@ import Glibc
 ///
 /// Invariant: each component is zero or at least 2^-150 in magnitude, so that the exact predicates
 /// neither overflow nor underflow; nearer to zero it is set to zero, a shift of less than 10^-38 m.
-package struct SpherePoint: Hashable, Sendable {
+package struct SpherePoint: Hashable, Sendable, BitwiseCopyable {
     package var x: Double
     package var y: Double
     package var z: Double
