@@ -59,7 +59,7 @@ package final class NearestSearch {
         /// All that the version sees.
         case all
         /// Those in the bitmap.
-        case rows(Bitmap, count: Int)
+        case rows(Bitmap)
     }
 
     /// How the neighbours were found.
@@ -90,7 +90,7 @@ package final class NearestSearch {
 
     /// Nearest first; complete once ``step()`` has said so, sound before.
     package private(set) var hits: [NearestHit] = []
-    /// Documents that could have been hits.
+    /// Documents with a vector that could have been hits.
     package private(set) var matchCount = 0
     package private(set) var method = Method.none
     /// Whether every match was compared.
@@ -150,16 +150,14 @@ package final class NearestSearch {
         switch match {
         case .all where partition.isCurrent(at: version) && field.isReady:
             acceptedCount = field.index.liveCount
-            matchCount = acceptedCount
         case .all:
             let rows = pool.borrow(capacity: partition.slotBound)
             accept(partition.visible(at: version, scratch: rows), field)
             pool.giveBack(rows)
-            matchCount = acceptedCount
-        case .rows(let bitmap, let count):
+        case .rows(let bitmap):
             accept(bitmap, field)
-            matchCount = count
         }
+        matchCount = acceptedCount
         method = chooseMethod(field)
     }
 

@@ -196,7 +196,7 @@ package final class SimilarExecution {
 
     private func match(_ index: Int) -> NearestSearch.Match {
         guard let filter, !filter.matchesAll[index] else { return .all }
-        return .rows(filter.matches[index], count: filter.counts[index])
+        return .rows(filter.matches[index])
     }
 
     // MARK: - Rank
