@@ -11,7 +11,8 @@ Each set is a folder of raw little-endian files that any language can read:
     meta.json      count, dimensions, metric, queries, origin (a sentence: what is real in it)
 
 Sets made:
-    minilm       100,000 x 384 cosine: product texts, widened (see `minilm`)
+    minilm       100,000 x 384 cosine: product texts, widened (see `minilm`); another --count
+                 makes another set, minilm-1000k for a million
     minilm-text  the same base asked with what shoppers typed: another distribution than the base
     images       60,000 x 784 L2: synthetic, in the shape of Fashion-MNIST (see `images`)
     low          100,000 x 32 L2: synthetic clusters of unequal size and density
@@ -117,15 +118,16 @@ def widen(rows, category, count, rng):
     nearest, so it keeps to the data's surface, and takes the first one's label. It is not a
     product: a set so widened is slightly easier than as many real products would be.
     """
-    missing = count - len(rows)
-    parents = rng.choice(len(rows), missing, replace=False)
-    near, _ = exact(rows, rows[parents], "cosine", k=11)
-    other = near[np.arange(missing), rng.integers(1, 11, missing)]
+    missing = max(count - len(rows), 0)
+    parents = rng.choice(len(rows), missing, replace=missing > len(rows))
+    distinct, place = np.unique(parents, return_inverse=True)
+    near, _ = exact(rows, rows[distinct], "cosine", k=11)
+    other = near[place, rng.integers(1, 11, missing)]
     share = rng.uniform(0.3, 0.7, (missing, 1)).astype(np.float32)
     added = unit(rows[parents] * (1 - share) + rows[other] * share)
     all_rows = np.concatenate([rows, added])
     labels = np.concatenate([category, category[parents]])
-    order = rng.permutation(count)
+    order = rng.permutation(len(all_rows))[:count]
     return all_rows[order], labels[order]
 
 
@@ -141,11 +143,13 @@ def minilm(source, target, count):
     base, labels = widen(rows[rest], category[rest], count, rng)
     real = len(rest)
     origin = (
-        f"{real} all-MiniLM-L6-v2 embeddings of real products and {count - real} points between "
-        "neighbouring ones; queries: 2,000 real products held out"
+        f"{min(real, count)} all-MiniLM-L6-v2 embeddings of real products and "
+        f"{max(count - real, 0)} points between neighbouring ones; queries: 2,000 real products "
+        "held out"
     )
+    name = "minilm" if count == 100000 else f"minilm-{count // 1000}k"
     save(
-        os.path.join(target, "minilm"),
+        os.path.join(target, name),
         base,
         rows[query],
         "cosine",
@@ -153,6 +157,8 @@ def minilm(source, target, count):
         category[query],
         origin,
     )
+    if count != 100000:
+        return
     typed = unit(np.load(os.path.join(source, "queries-minilm-f16.npy")))
     origin = origin.split(";", maxsplit=1)[0] + "; queries: what shoppers typed, same model"
     save(os.path.join(target, "minilm-text"), base, typed, "cosine", labels, None, origin)

@@ -109,6 +109,7 @@ package final class FlatIndex: @unchecked Sendable {
         let view = try rows.query(query, s.floats, s.codes)
         let (accepted, words) = (accept ?? live, (nodes.nodeCount + 63) / 64)
         var count = 0
+        scratch.usedPlan = .exact
         scratch.evaluatedCount = FlatScan.rows(
             rows.view,
             view,

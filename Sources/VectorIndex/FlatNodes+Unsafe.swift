@@ -161,6 +161,7 @@ extension FlatNodes {
         let s = scratch.view
         let view = try rows.query(query, s.floats, s.codes)
         var count = 0
+        scratch.usedPlan = .exact
         scratch.evaluatedCount = FlatScan.rows(
             rows.exactView,
             view,

@@ -56,9 +56,11 @@ extension IVFIndex {
         if let accept, let matches,
             matches <= max(3 * (scanned + lists.count), 8 * k) || lists.count == 1
         {
+            scratch.usedPlan = .exact
             scratch.evaluatedCount = FlatScan.rows(
                 rows.view, query, accept, words, s, &count, limit)
         } else {
+            scratch.usedPlan = .widened(ef: limit)
             let reach =
                 matches.map { self.reach($0, scanned, probed, k) }
                 ?? IVFReach(probed: probed, least: k)
