@@ -111,6 +111,9 @@ def start(options, data, scratch):
 def measure_curves(options, data, workers):
     """Recall and rate of each index at each ef; the indexes take turns."""
     taken = {}
+    for worker in workers:
+        # Touches what a first search alone would pay for.
+        worker.search(options.k, options.efs[len(options.efs) // 2])
     for turn in range(options.rounds):
         for ef in options.efs:
             for worker in workers:
