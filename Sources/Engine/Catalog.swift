@@ -60,6 +60,11 @@ package final class CollectionView: Sendable {
     /// Whether the committer keeps values of this collection apart.
     var hasUniques: Bool { !trackedUniques.isEmpty || !formerUniques.isEmpty }
 
+    /// The key of a value's hash in the tables of unique values.
+    func uniqueKey(_ field: FieldNumber, _ value: UInt64) -> UniqueKey {
+        UniqueKey(field: field, key: Hash64.hash(value, seed: UInt64(id) << 16 | UInt64(field)))
+    }
+
     /// The id's hash, seeded per data directory: the same in every partitioning.
     package func hash(_ id: UnsafeRawBufferPointer) -> UInt64 { Hash64.hash(id, seed: hashSeed) }
 

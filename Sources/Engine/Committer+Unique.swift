@@ -7,13 +7,6 @@ import Schema
 /// Unique values while a group is staged: claimed by the documents that are to hold them, given
 /// back by those that held them.
 extension Committer {
-    private func uniqueKey(_ field: FieldNumber, _ view: CollectionView, _ value: UInt64)
-        -> UniqueKey
-    {
-        UniqueKey(
-            field: field, key: Hash64.hash(value, seed: UInt64(view.id) << 16 | UInt64(field)))
-    }
-
     /// Claims the unique values of a document that is about to be staged.
     ///
     /// - Parameter former: the same document by the schema that an `ALTER` is about to replace.
@@ -26,7 +19,7 @@ extension Committer {
         var claimed: [UniqueKey] = []
         for entry in prepared.entries where view.trackedUniques.contains(entry.field) {
             guard let value = prepared.uniqueHash(of: entry) else { continue }
-            let unique = uniqueKey(entry.field, view, value)
+            let unique = view.uniqueKey(entry.field, value)
             if view.uniqueFields.contains(entry.field) {
                 try requireFree(unique, entry, of: prepared, view.schema, operation, view, stage)
             }
@@ -35,7 +28,7 @@ extension Committer {
         if let former, let schema = view.former {
             for entry in former.entries where view.formerUniques.contains(entry.field) {
                 guard let value = former.uniqueHash(of: entry) else { continue }
-                let unique = uniqueKey(entry.field, view, value)
+                let unique = view.uniqueKey(entry.field, value)
                 try requireFree(unique, entry, of: former, schema, operation, view, stage)
                 claimed.append(unique)
             }
@@ -107,7 +100,7 @@ extension Committer {
                 continue
             }
             guard let value = partition.uniqueHash(field: field, slot: slot) else { continue }
-            keys.append(uniqueKey(field, view, value))
+            keys.append(view.uniqueKey(field, value))
         }
         if isComplete { return keys }
         let missing = view.trackedUniques.filter { partition.readyColumn($0) == nil }
@@ -134,7 +127,7 @@ extension Committer {
             return document.entries.compactMap { entry in
                 guard fields.contains(entry.field), let value = document.uniqueHash(of: entry)
                 else { return nil }
-                return uniqueKey(entry.field, view, value)
+                return view.uniqueKey(entry.field, value)
             }
         }
         guard let keys else {
@@ -155,7 +148,7 @@ extension Committer {
             for (index, partition) in view.partitions.enumerated() {
                 partition.forEachUniqueValue(field: field) { number, value in
                     table.add(
-                        uniqueKey(field, view, value).key,
+                        view.uniqueKey(field, value).key,
                         UniqueTable.Holder(partition: index, number: number))
                 }
             }
@@ -170,7 +163,7 @@ extension Committer {
         let heads = view.partitions[index].heads
         for row in rows where row.number < heads.numberBound && heads.key(row.number) == row.key {
             uniques[view.id]?[row.field]?.add(
-                uniqueKey(row.field, view, row.value).key,
+                view.uniqueKey(row.field, row.value).key,
                 UniqueTable.Holder(partition: index, number: row.number))
         }
     }

@@ -93,14 +93,15 @@ struct LogReplay {
 
     /// Indexes everything in (after, last]; entries in `superseded` are passed over.
     ///
-    /// - Returns: the documents with a time to live.
+    /// - Returns: the documents with a time to live, unless `tables` take them.
     func index(
-        after: LogKey, through last: LogKey, superseded: Set<UInt64>, workerCount: Int
+        after: LogKey, through last: LogKey, superseded: Set<UInt64>, workerCount: Int,
+        tables: ReplayTables? = nil
     ) throws(StoreError) -> [ExpiryQueue.Item] {
         let shares = (0..<workerCount).map { worker in
             ReplayShare(
                 replay: self, worker: worker, workerCount: workerCount, after: after, last: last,
-                superseded: superseded)
+                superseded: superseded, tables: tables)
         }
         if workerCount == 1 {
             shares[0].run()
@@ -134,6 +135,8 @@ final class ReplayShare: @unchecked Sendable {
     let after: LogKey
     let last: LogKey
     let superseded: Set<UInt64>
+    /// Kept up as well, by a replay of one worker.
+    let tables: ReplayTables?
     private(set) var expiries: [ExpiryQueue.Item] = []
     /// Entries read so far.
     private(set) var entryCount = 0
@@ -143,8 +146,10 @@ final class ReplayShare: @unchecked Sendable {
 
     init(
         replay: LogReplay, worker: Int, workerCount: Int, after: LogKey, last: LogKey,
-        superseded: Set<UInt64>
+        superseded: Set<UInt64>, tables: ReplayTables? = nil
     ) {
+        precondition(tables == nil || workerCount == 1, "tables belong to one thread")
+        self.tables = tables
         self.replay = replay
         self.worker = worker
         self.workerCount = workerCount
@@ -188,6 +193,7 @@ final class ReplayShare: @unchecked Sendable {
         let partition = view.partitions[place]
         switch entry.operation {
         case .remove, .expire:
+            tables?.release(view, place, hash: hash, id: entry.id)
             partition.apply(id: entry.id, hash: hash, key: entry.key, prepared: nil)
         case .put, .patch:
             do throws(JSONError) {
@@ -195,6 +201,7 @@ final class ReplayShare: @unchecked Sendable {
                     entry.document, depthMax: replay.limits.documentDepthMax + 1)
                 let prepared = preparer.extract(
                     from: root, minified: parser.minified, schema: view.schema)
+                tables?.release(view, place, hash: hash, id: entry.id)
                 partition.apply(
                     id: entry.id, hash: hash, key: entry.key, prepared: prepared,
                     vectors: arrivals(entry, partition, reader)
@@ -202,6 +209,7 @@ final class ReplayShare: @unchecked Sendable {
                             // Stored before the field was declared.
                             VectorArrival(field: $0.field, source: entry.key, values: $0.values)
                         })
+                tables?.hold(view, place, hash: hash, id: entry.id)
                 noteExpiry(entry, view, hash, partition)
             } catch {
                 failure = .corrupt(.entry(entry.key))
@@ -246,10 +254,11 @@ final class ReplayShare: @unchecked Sendable {
         guard entry.expiryMilliseconds != 0,
             let number = partition.heads.number(hash: hash, id: entry.id)
         else { return }
-        expiries.append(
-            ExpiryQueue.Item(
-                milliseconds: entry.expiryMilliseconds, collection: view.id, hash: hash,
-                number: number, key: entry.key))
+        let item = ExpiryQueue.Item(
+            milliseconds: entry.expiryMilliseconds, collection: view.id, hash: hash,
+            number: number, key: entry.key)
+        guard let tables else { return expiries.append(item) }
+        tables.insert(item)
     }
 }
 

@@ -56,9 +56,11 @@ package struct ReshardJob: Sendable {
             if try context.checkpoint(pinning: &version) { return false }
         }
         var reached = last
+        let tables = ReplayTables()
         guard
             try index(
-                replay, after: .none, through: last, books.superseded, &progress, &version, context)
+                replay, tables, after: .none, through: last, books.superseded, &progress, &version,
+                context)
         else { return false }
         // Catch up in the background until little is left, then the rest between two groups.
         for _ in 0..<8 {
@@ -66,11 +68,13 @@ package struct ReshardJob: Sendable {
             if newest.rawValue - reached.rawValue < 2000 << 16 { break }
             guard
                 try index(
-                    replay, after: reached, through: newest, [], &progress, &version, context)
+                    replay, tables, after: reached, through: newest, [], &progress, &version,
+                    context)
             else { return false }
             reached = newest
         }
-        try swap(replay, fresh, replacing: old, reached: reached, context)
+        tables.noteTombstones(of: fresh, upTo: version)
+        try swap(replay, tables, replacing: old, reached: reached, context)
         progress.end(context)
         return true
     }
@@ -79,19 +83,21 @@ package struct ReshardJob: Sendable {
     ///
     /// - Returns: false if it was paused on the way.
     private func index(
-        _ replay: LogReplay, after: LogKey, through: LogKey, _ superseded: Set<UInt64>,
+        _ replay: LogReplay, _ tables: ReplayTables, after: LogKey, through: LogKey,
+        _ superseded: Set<UInt64>,
         _ progress: inout ReplayProgress, _ version: inout Version, _ context: JobContext
     ) throws -> Bool {
         let share = ReplayShare(
             replay: replay, worker: 0, workerCount: 1, after: after, last: through,
-            superseded: superseded)
+            superseded: superseded, tables: tables)
         var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
         while let from = next {
             let before = share.entryCount
             next = try share.slice(from: from, context.read.reader)
             progress.add(share.entryCount - before, context)
             // Nobody else sees these partitions yet.
-            let byteCount = replay.catalog.collections.values.reduce(0) { sum, view in
+            let byteCount = replay.catalog.collections.values.reduce(tables.byteCount) {
+                sum, view in
                 view.partitions.reduce(sum) { $0 + $1.byteCount }
             }
             context.engine.shared.buildingByteCount.store(byteCount, ordering: .relaxed)
@@ -111,7 +117,7 @@ package struct ReshardJob: Sendable {
     }
 
     private func swap(
-        _ replay: LogReplay, _ fresh: Catalog, replacing old: Catalog, reached: LogKey,
+        _ replay: LogReplay, _ tables: ReplayTables, replacing old: Catalog, reached: LogKey,
         _ context: JobContext
     ) throws {
         try context.onCommitter { [count] committer in
@@ -120,9 +126,9 @@ package struct ReshardJob: Sendable {
             let end = LogKey(version: committer.lastVersion, index: (1 << 16) - 1)
             if end > reached {
                 _ = try replay.index(
-                    after: reached, through: end, superseded: [], workerCount: 1)
+                    after: reached, through: end, superseded: [], workerCount: 1, tables: tables)
             }
-            try committer.adopt(fresh, partitionCount: count)
+            try committer.adopt(replay.catalog, tables, partitionCount: count)
         }
     }
 
@@ -164,54 +170,38 @@ extension Committer {
         }
     }
 
-    /// Makes a resharded catalogue the live one.
-    func adopt(_ catalog: Catalog, partitionCount: Int) throws(StoreError) {
+    /// Makes a resharded catalogue the live one, with the tables that were built beside it.
+    ///
+    /// - Complexity: O(tombstones of the retention time); nothing goes through all documents.
+    func adopt(
+        _ catalog: Catalog, _ tables: ReplayTables, partitionCount: Int
+    ) throws(StoreError) {
         try writer.begin()
         try writer.putMeta(MetaKey.partitions, MetaKey.bytes(UInt64(partitionCount)))
         try writer.commit()
         shared.setPartitionCount(partitionCount)
-        var kept = ExpiryQueue()
-        while let item = expiries.takeDue(now: .max) {
-            if let moved = moved(item, to: catalog) { kept.insert(moved) }
-        }
-        expiries = kept
-        try forgetTrimmedTombstones(catalog)
+        expiries = tables.expiries
+        uniques = tables.uniques
+        try forgetTrimmed(tables.tombstones, catalog)
         shared.setCatalog(catalog)
-        for view in catalog.collections.values { rebuildUniques(view) }
     }
 
     /// Tombstones that were trimmed while the new partitions were built have heads there still.
-    private func forgetTrimmedTombstones(_ catalog: Catalog) throws(StoreError) {
+    private func forgetTrimmed(
+        _ tombstones: [(collection: UInt32, partition: Int, number: UInt32)], _ catalog: Catalog
+    ) throws(StoreError) {
         try reader.begin()
         defer { reader.end() }
-        for view in catalog.collections.values {
-            for heads in view.partitions.map(\.heads) {
-                for number in 0..<UInt32(heads.numberBound) {
-                    let key = heads.key(number)
-                    guard key != .none, key.version <= trimHorizon,
-                        heads.slot(number) == Heads.noSlot, try reader.get(key) == nil,
-                        tail?.entry(key) == nil
-                    else { continue }
-                    heads.remove(number)
-                }
+        for (collection, partition, number) in tombstones {
+            guard let heads = catalog.byID[collection]?.partitions[partition].heads else {
+                continue
             }
+            let key = heads.key(number)
+            guard key != .none, key.version <= trimHorizon,
+                heads.slot(number) == Heads.noSlot, try reader.get(key) == nil,
+                tail?.entry(key) == nil
+            else { continue }
+            heads.remove(number)
         }
-    }
-
-    /// The same expiry with the document's number in its new partition.
-    private func moved(_ item: ExpiryQueue.Item, to catalog: Catalog) -> ExpiryQueue.Item? {
-        guard let old = shared.catalog.byID[item.collection],
-            let new = catalog.byID[item.collection]
-        else { return nil }
-        let heads = old.partition(hash: item.hash).heads
-        guard item.number < heads.numberBound, heads.key(item.number) == item.key else {
-            return nil
-        }
-        let id = heads.id(item.number)
-        guard let number = new.partition(hash: item.hash).heads.number(hash: item.hash, id: id)
-        else { return nil }
-        var moved = item
-        moved.number = number
-        return moved
     }
 }

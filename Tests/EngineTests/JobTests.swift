@@ -217,6 +217,54 @@ import Testing
         }
     }
 
+    /// Unique values and times to live move to the new partitions with their documents, whatever
+    /// is written meanwhile.
+    @Test func reshardKeepsUniqueValuesAndTimesToLive() throws {
+        var random = TestRandom()
+        let harness = try EngineHarness(partitions: 2)
+        try harness.create(
+            "c", #"{"fields":{"u":{"type":"keyword","unique":true},"n":{"type":"int"}}}"#)
+        let count = 3_000
+        var values: [String: Int] = [:]
+        for number in 0..<count { values["d\(number)"] = number }
+        harness.write(try values.map { .one(try harness.put($0.key, "{\"u\":\"\($0.value)\"}")) })
+        let due = Clock.wallMilliseconds() + 3_000
+        for number in 0..<50 {
+            var mortal = try harness.put("mortal\(number)", "{}")
+            mortal.expiry = .at(due)
+            harness.write(.one(mortal))
+        }
+        var fresh = count
+        for partitions in [5, 1, 3] {
+            let job = ReshardJob(partitionCount: partitions)
+            let id = harness.engine.shared.jobs.add(kind: "RESHARD", collection: "")
+            harness.engine.run(Job(id: id) { try job.run($0) })
+            while harness.engine.shared.jobs.status(id)?.endedMilliseconds == 0 {
+                let document = "d\(random.below(count))"
+                if random.one(in: 4) {
+                    harness.write(.one(harness.remove(document)))
+                    values[document] = nil
+                } else {
+                    let text = "{\"u\":\"\(fresh)\"}"
+                    #expect(harness.write(.one(try harness.put(document, text))).code == nil)
+                    values[document] = fresh
+                    fresh += 1
+                }
+            }
+            #expect(harness.wait(for: id).state == .done)
+            #expect(harness.view.partitions.count == partitions)
+        }
+        let held = Set(values.values)
+        for value in 0..<fresh {
+            let result = harness.write(.one(try harness.put("x", "{\"u\":\"\(value)\"}")))
+            #expect(
+                result.code == (held.contains(value) ? .duplicate : nil),
+                "\(value), seed \(random.seed)")
+        }
+        while Clock.wallMilliseconds() < due + 1_000 { usleep(20_000) }
+        #expect(try harness.find(harness.request(limit: 0)).total == values.count + 1)
+    }
+
     @Test func pausedJobLetsLaterOnesRun() throws {
         let harness = try EngineHarness()
         let jobs = harness.engine.shared.jobs
