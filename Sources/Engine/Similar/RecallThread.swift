@@ -36,24 +36,30 @@ final class RecallThread: @unchecked Sendable {
         thread = nil
     }
 
-    /// Measurements a second at most, and how long one slice may hold a partition's lock.
+    /// How long the thread rests between looks, and between measurements as a multiple of what one
+    /// took: a hundredth of a core is what they may cost.
     private static let pauseMicroseconds: UInt32 = 50_000
+    private static let restFactor: UInt64 = 100
+    /// How long one slice may hold a partition's lock.
     private static let sliceNanoseconds: UInt64 = 500_000
 
     fileprivate func run() {
         ThreadPriority.lower()
         var context: ReadContext?
         var turn = 0
+        var restEnd: UInt64 = 0
         while !stopping.load(ordering: .relaxed) {
             usleep(Self.pauseMicroseconds)
             turn += 1
             if turn % 200 == 0 { forget() }
-            // Every fifth turn: four measurements a second.
-            guard turn % 5 == 0, let request = shared.recall.takeWaiting() else { continue }
+            let started = Clock.monotonicNanoseconds()
+            guard started >= restEnd, let request = shared.recall.takeWaiting() else { continue }
             if context == nil { context = try? makeContext() }
             guard let context, let view = shared.catalog.byID[request.view.id] else { continue }
             measure(request, view, context)
             context.endTransaction()
+            let ended = Clock.monotonicNanoseconds()
+            restEnd = ended + (ended - started) * Self.restFactor
         }
     }
 
