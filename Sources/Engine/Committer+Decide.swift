@@ -97,7 +97,8 @@ extension Committer {
         } catch {
             throw EngineError(error)
         }
-        let held = state.isPresent ? try heldVectors(state, stage) : []
+        let kept = try keptVectors(state, stage, update, view.writeSchema)
+        let held = kept.map(\.field)
         let brought = operation.patchVectors
         var prepared = try prepare(
             patched, schema: view.writeSchema, now: now,
@@ -114,8 +115,7 @@ extension Committer {
         let both = try conformed(prepared, view, held: held)
         try stageDocument(
             both.document, former: both.former, operation, view: view, state: state,
-            logOperation: .patch, into: &stage, key: key, now: now,
-            droppedPaths: update.touchedPaths)
+            logOperation: .patch, into: &stage, key: key, now: now, kept: kept)
         return .staged(.written(id: operation.id, version: key.version, returned: returned))
     }
 

@@ -1,4 +1,5 @@
 import DocumentStore
+import Documents
 import Partition
 import Primitives
 import Schema
@@ -29,7 +30,7 @@ extension Committer {
         _ prepared: PreparedDocument, former: PreparedDocument?, _ operation: WriteOperation,
         view: CollectionView,
         state: DocumentState, logOperation: LogOperation, into stage: inout StagedGroup,
-        key: LogKey, now: Int64, droppedPaths: [String] = []
+        key: LogKey, now: Int64, kept: [VectorReference] = []
     ) throws(EngineError) {
         if !state.isPresent { try checkMemory() }
         var expiry: Int64 = 0
@@ -46,6 +47,8 @@ extension Committer {
                 prepared, former: former, operation, view, state: state, stage: &stage)
         }
         var prepared = prepared
+        // The log takes them so; the text has them in any order.
+        prepared.vectors.sort { $0.field < $1.field }
         var unchanged: [VectorReference] = []
         if logOperation == .put {
             unchanged = try unchangedVectors(prepared, state, stage)
@@ -55,11 +58,7 @@ extension Committer {
         var vectors = prepared.vectors.map {
             VectorReference(field: $0.field, dimensions: UInt16($0.values.count), key: key)
         }
-        if logOperation == .patch, state.isPresent, view.writeSchema.hasVectorFields {
-            vectors += try keptVectors(
-                state, stage, replaced: vectors, droppedPaths: droppedPaths,
-                schema: view.writeSchema)
-        }
+        vectors += kept.filter { old in !prepared.vectors.contains { $0.field == old.field } }
         vectors += unchanged
         stage.append(
             StagedEntry(
@@ -69,7 +68,8 @@ extension Committer {
                     operation: logOperation, collection: view.id, previous: state.key,
                     timestampMilliseconds: now, expiryMilliseconds: expiry),
                 prepared: prepared, vectors: vectors,
-                arrivals: try arrivals(vectors, prepared, view, partition: partition, key: key),
+                arrivals: try arrivals(
+                    vectors, prepared, view, partition: partition, key: key, state, stage),
                 supersededByteCount: try supersededByteCount(state, stage),
                 uniques: uniques.claimed, released: uniques.released, earlier: -1))
     }
@@ -90,16 +90,13 @@ extension Committer {
         return try withEntry(state.key) { $0.storedByteCount }
     }
 
-    /// The vectors that a patch left alone: referred to, not copied.
-    private func keptVectors(
-        _ state: DocumentState, _ stage: StagedGroup, replaced: [VectorReference],
-        droppedPaths: [String], schema: Schema
+    /// The vectors that a patch leaves alone: referred to, not copied.
+    func keptVectors(
+        _ state: DocumentState, _ stage: StagedGroup, _ update: Update, _ schema: Schema
     ) throws(EngineError) -> [VectorReference] {
-        let old = try vectors(state, stage)
-        return old.filter { reference in
-            if replaced.contains(where: { $0.field == reference.field }) { return false }
-            guard let field = schema.field(numbered: reference.field) else { return false }
-            return !droppedPaths.contains(field.path)
+        guard state.isPresent, schema.hasVectorFields else { return [] }
+        return try vectors(state, stage).filter { reference in
+            schema.field(numbered: reference.field).map { !update.touches($0.path) } ?? false
         }
     }
 
@@ -108,13 +105,6 @@ extension Committer {
     ) throws(EngineError) -> [VectorReference] {
         if let staged = state.staged { return stage.entries[staged].vectors }
         return try withEntry(state.key) { $0.vectors }
-    }
-
-    /// The vector fields that the newest version has a vector for.
-    func heldVectors(
-        _ state: DocumentState, _ stage: StagedGroup
-    ) throws(EngineError) -> [FieldNumber] {
-        try vectors(state, stage).map(\.field)
     }
 }
 

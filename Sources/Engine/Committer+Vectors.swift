@@ -29,16 +29,20 @@ extension Committer {
         return unchanged
     }
 
-    /// The components of a vector: staged, in the log's tail, or stored.
+    /// The components of a vector: staged in this group, in the log's tail, or stored.
     private func storedVector(
         _ reference: VectorReference, _ state: DocumentState, _ stage: StagedGroup
     ) throws(EngineError) -> [Float] {
-        if let staged = state.staged, stage.entries[staged].key == reference.key,
-            let own = stage.entries[staged].prepared?.vectors.first(where: {
-                $0.field == reference.field
-            })
-        {
-            return own.values
+        // The document's newest staged entry may itself refer to an earlier one of the group.
+        var index = state.staged ?? -1
+        while index >= 0 {
+            let entry = stage.entries[index]
+            if entry.key == reference.key,
+                let own = entry.prepared?.vectors.first(where: { $0.field == reference.field })
+            {
+                return own.values
+            }
+            index = entry.earlier
         }
         return try loadVector(reference)
     }
@@ -56,7 +60,7 @@ extension Committer {
     /// What the partition's indexes have to know of a document's vectors.
     func arrivals(
         _ references: [VectorReference], _ prepared: PreparedDocument, _ view: CollectionView,
-        partition index: Int, key: LogKey
+        partition index: Int, key: LogKey, _ state: DocumentState, _ stage: StagedGroup
     ) throws(EngineError) -> [VectorArrival] {
         let fields = view.partitions[index].vectorFields
         if fields.isEmpty { return [] }
@@ -69,7 +73,7 @@ extension Committer {
                 values = prepared.vectors.first { $0.field == reference.field }?.values ?? []
             } else if own.contains(where: { !$0.isReady }) {
                 // Its row may not have been brought in yet.
-                values = try loadVector(reference)
+                values = try storedVector(reference, state, stage)
             }
             arrivals.append(
                 VectorArrival(field: reference.field, source: reference.key, values: values))
