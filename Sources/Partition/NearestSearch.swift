@@ -85,10 +85,13 @@ package final class NearestSearch {
     private var isPrepared = false
     /// The first node of the next window of an exact scan.
     private var cursor = 0
+    /// Neighbours that a scan keeps: those that are asked for and, if it is exact, some equals.
+    private var wantedCount: Int
     private var nearest: [VectorHit] = []
     private var isFinished = false
 
-    /// Nearest first; complete once ``step()`` has said so, sound before.
+    /// Nearest first, with the last one's equals where all were compared; complete once
+    /// ``step()`` has said so, sound before.
     package private(set) var hits: [NearestHit] = []
     /// Documents with a vector that could have been hits.
     package private(set) var matchCount = 0
@@ -102,6 +105,7 @@ package final class NearestSearch {
     ) {
         self.partition = partition
         self.query = query
+        wantedCount = query.count
         self.version = version
         self.match = match
         self.pool = pool
@@ -132,7 +136,7 @@ package final class NearestSearch {
         case .graph, .filteredGraph, .lists: searchIndex(field)
         case .exact, .scan:
             scanWindow(field)
-            if cursor < field.index.nodeCount {
+            if cursor < field.index.nodeCount || mustWiden() {
                 giveHits(field)
                 return false
             }
@@ -159,6 +163,7 @@ package final class NearestSearch {
         }
         matchCount = acceptedCount
         method = chooseMethod(field)
+        if method == .exact { wantedCount += Self.equalCount }
     }
 
     /// Turns rows into the nodes that they have.
@@ -187,13 +192,30 @@ package final class NearestSearch {
         method = field.index.method(scratch)
     }
 
+    /// Equals beyond the last neighbour that an exact scan looks out for, so that ids decide which
+    /// of them are hits; where there are more, those that were written first are.
+    private static let (equalCount, wantedCountMax) = (8, 4_096)
+
+    /// Starts a finished exact scan anew with more room where the last neighbour may have equals
+    /// that found none.
+    private func mustWiden() -> Bool {
+        guard method == .exact, nearest.count == wantedCount, wantedCount < acceptedCount,
+            wantedCount < Self.wantedCountMax, let last = nearest.last,
+            nearest[query.count - 1].distance == last.distance
+        else { return false }
+        wantedCount *= 4
+        cursor = 0
+        nearest = []
+        return true
+    }
+
     /// Nodes of one window of an exact scan: well under a millisecond at 384 dimensions.
     private static let window = 16_384
 
     private func scanWindow(_ field: VectorField) {
         let end = min(cursor + Self.window, field.index.nodeCount)
         nearest = field.index.scan(
-            query.target, cursor..<end, count: query.count, isExact: method == .exact,
+            query.target, cursor..<end, count: wantedCount, isExact: method == .exact,
             accepted: accepted, merging: nearest, scratch: scratch)
         cursor = end
     }
