@@ -159,7 +159,8 @@ package final class DocumentPreparer {
     }
 
     /// Reads a vector as a lookup names it: little-endian f32 bytes, a JSON array, or base64 of
-    /// such bytes. What has the length of the bytes is the bytes.
+    /// such bytes. An array's text may be as long as the bytes: what reads as one is one, as bytes
+    /// that do are no vector that anybody has. Else what has the length of the bytes is the bytes.
     ///
     /// Throws ``ValidationError`` as ``vector(_:for:)`` does, and for what is no array of numbers.
     package static func vector(
@@ -180,17 +181,19 @@ package final class DocumentPreparer {
             throw ValidationError(path: field.path, rule: "is a vector field", value: "")
         }
         do throws(ValidationError) {
-            if bytes.count == options.dimensions * 4 {
-                return try VectorReader.read(littleEndian: bytes, options: options)
-            }
+            let hasLengthOfBytes = bytes.count == options.dimensions * 4
             if bytes.first == UInt8(ascii: "[") {
-                let value: TapeValue
+                let value: TapeValue?
                 do throws(JSONError) {
                     value = try parser.parse(bytes, depthMax: 4)
                 } catch {
-                    throw ValidationError(error)
+                    if !hasLengthOfBytes { throw ValidationError(error) }
+                    value = nil
                 }
-                return try VectorReader.read(value, options: options)
+                if let value { return try VectorReader.read(value, options: options) }
+            }
+            if hasLengthOfBytes {
+                return try VectorReader.read(littleEndian: bytes, options: options)
             }
             guard let decoded = Base64.decode(bytes), !decoded.isEmpty else {
                 throw ValidationError(
