@@ -213,8 +213,8 @@ class Lookup:
 
     def __init__(self, value):
         self.raw = as_map(value)
-        known = {"total", "exact", "hits", "facets", "stats", "distinct", "cursor", "version",
-                 "took_us", "partial"}
+        known = {"total", "exact", "hits", "facets", "stats", "distinct", "based_on", "cursor",
+                 "version", "took_us", "partial"}
         assert set(self.raw) <= known, f"unknown keys in {list(self.raw)}"
         self.total = self.raw.get("total")
         self.exact = self.raw.get("exact")
