@@ -35,8 +35,12 @@ def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("shared") / "data", "--shards", "2",
                      "--partitions", "3").start()
     yield running
-    status = running.stop()
-    assert status == 0, f"exit status {status}: {running.log_tail()}"
+    try:
+        status = running.stop()
+        words = running.log_tail()
+    finally:
+        running.remove()
+    assert status == 0, f"exit status {status}: {words}"
 
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
