@@ -204,21 +204,37 @@ struct EdgeWalk: ~Copyable {
         let v1 = CellProjection.uv(st: Double(node.j + node.size) * 0x1p-30) + pad
         for index in range {
             let number = lists[index]
-            let s = segments[Int(number)]
-            if max(s.u0, s.u1) < u0 || min(s.u0, s.u1) > u1 || max(s.v0, s.v1) < v0
-                || min(s.v0, s.v1) > v1
-            {
-                continue
-            }
-            // The line through the segment passes the rectangle if corners lie on both sides of it.
-            let (du, dv) = (s.u1 - s.u0, s.v1 - s.v0)
-            let middle = du * ((v0 + v1) * 0.5 - s.v0) - dv * ((u0 + u1) * 0.5 - s.u0)
-            let reach = 0.5 * (du.magnitude * (v1 - v0) + dv.magnitude * (u1 - u0))
-            // The slack covers the rounding of the test itself, which the padding does not where
-            // the segment is long and the cell small.
-            if middle.magnitude > reach + pad * (du.magnitude + dv.magnitude) { continue }
-            lists.append(number)
+            if EdgeWalk.meets(segments[Int(number)], u0, u1, v0, v1) { lists.append(number) }
         }
+    }
+
+    @inline(__always)
+    private static func meets(
+        _ s: Segment, _ u0: Double, _ u1: Double, _ v0: Double, _ v1: Double
+    ) -> Bool {
+        if max(s.u0, s.u1) < u0 || min(s.u0, s.u1) > u1 || max(s.v0, s.v1) < v0
+            || min(s.v0, s.v1) > v1
+        {
+            return false
+        }
+        // The line through the segment passes the rectangle if corners lie on both sides of it.
+        let (du, dv) = (s.u1 - s.u0, s.v1 - s.v0)
+        let middle = du * ((v0 + v1) * 0.5 - s.v0) - dv * ((u0 + u1) * 0.5 - s.u0)
+        let reach = 0.5 * (du.magnitude * (v1 - v0) + dv.magnitude * (u1 - u0))
+        // The slack covers the rounding of the test itself, which the padding does not where the
+        // segment is long and the cell small.
+        return middle.magnitude <= reach + padding * (du.magnitude + dv.magnitude)
+    }
+
+    /// Whether an edge meets a cell, padded as in a walk.
+    static func meets(_ a: SpherePoint, _ b: SpherePoint, _ cell: Cell) -> Bool {
+        if a.dot(b) <= -0.5 {
+            let middle = (a + b).normalized
+            return meets(a, middle, cell) || meets(middle, b, cell)
+        }
+        guard let segment = segment(a, b, face: cell.face, number: 0) else { return false }
+        return meets(
+            segment, cell.u0 - padding, cell.u1 + padding, cell.v0 - padding, cell.v1 + padding)
     }
 
     /// Clips all edges of a polygon to a face.
@@ -240,6 +256,15 @@ struct EdgeWalk: ~Copyable {
     }
 
     private mutating func clip(_ a: SpherePoint, _ b: SpherePoint, face: Int, number: UInt32) {
+        if let segment = EdgeWalk.segment(a, b, face: face, number: number) {
+            segments.append(segment)
+        }
+    }
+
+    /// The part of an edge below 120° on a face; nil if there is none.
+    private static func segment(
+        _ a: SpherePoint, _ b: SpherePoint, face: Int, number: UInt32
+    ) -> Segment? {
         let p = CellProjection.local(a, face: face)
         let q = CellProjection.local(b, face: face)
         // On the chord p + t (q - p), each side of the face is a linear condition on t.
@@ -255,12 +280,12 @@ struct EdgeWalk: ~Copyable {
         }
         for number in 0..<4 {
             let (d0, d1) = (side(p, number), side(q, number))
-            if d0 < 0 && d1 < 0 { return }
+            if d0 < 0 && d1 < 0 { return nil }
             if d0 < 0 { low = max(low, d0 / (d0 - d1)) }
             if d1 < 0 { high = min(high, d0 / (d0 - d1)) }
         }
         // Rounding may cut off what only just touches a corner: those edges stay.
-        if low > high + 1e-11 { return }
+        if low > high + 1e-11 { return nil }
         func point(_ t: Double) -> (Double, Double) {
             if t == 0 { return (p.u / p.w, p.v / p.w) }
             if t == 1 { return (q.u / q.w, q.v / q.w) }
@@ -269,6 +294,6 @@ struct EdgeWalk: ~Copyable {
         }
         let (u0, v0) = point(low)
         let (u1, v1) = point(high)
-        segments.append(Segment(u0: u0, v0: v0, u1: u1, v1: v1, edge: number))
+        return Segment(u0: u0, v0: v0, u1: u1, v1: v1, edge: number)
     }
 }
