@@ -8,6 +8,16 @@ import Schema
 
 /// Writing one document into a reply.
 extension DataHandler {
+    /// The projection that `FIELDS` asks for; the last one is kept, for a client asks alike.
+    func projection(_ text: String) throws(QueryError) -> Projection {
+        if let cachedProjection, cachedProjection.text == text {
+            return cachedProjection.projection
+        }
+        let projection = try Projection(parsing: text)
+        cachedProjection = (text, projection)
+        return projection
+    }
+
     /// Whether a projection names a vector field: vectors come only when they are named.
     func wants(_ projection: Projection, vectorsOf view: CollectionView) -> Bool {
         view.schema.hasVectorFields

@@ -34,7 +34,8 @@ extension DataHandler {
         let isCount = name == .count
         let options = try Options(
             request, from: verb + 2, isCount ? Self.limitRules : Self.findRules)
-        let shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
+        var shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
+        shape.find.isExplained = explain
         let execution = try FindExecution(shape.find, context: context)
         let deadline = started + Self.sliceNanoseconds
         if try execution.run(until: deadline) {
@@ -333,7 +334,7 @@ struct LookupShape {
         do {
             if let text = try options.text("SORT") { find.sort = try SortSpec(parsing: text) }
             if let text = try options.text("FIELDS") {
-                projection = try Projection(parsing: text)
+                projection = try handler.projection(text)
             }
             if let text = try options.text("FACET") {
                 find.facets = try FacetSpec(parsing: text, limits: limits).facets.map {

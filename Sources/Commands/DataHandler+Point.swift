@@ -25,7 +25,7 @@ extension DataHandler {
             return .replied
         }
         let options = try Options(request, from: 3, Self.fetchRules)
-        let shape = try PointShape(options)
+        let shape = try PointShape(options, self)
         if let older = shape.version { try context.check(older) }
         try write(view, id, at: shape.version ?? version, shape, &reply)
         return .replied
@@ -36,7 +36,7 @@ extension DataHandler {
     {
         let named = try view(request)
         let (ids, options) = try idList(request, Self.manyRules)
-        let shape = try PointShape(options)
+        let shape = try PointShape(options, self)
         let (version, view) = try context.pin(named)
         defer { context.pins.release(version) }
         if let older = shape.version { try context.check(older) }
@@ -169,12 +169,12 @@ struct PointShape {
     var version: Version?
     var wantsMeta: Bool
 
-    init(_ options: Options) throws(EngineError) {
+    init(_ options: Options, _ handler: DataHandler) throws(EngineError) {
         wantsMeta = options.has("META")
         version = try options.version("AT")
         if let fields = try options.text("FIELDS") {
             do {
-                projection = try Projection(parsing: fields)
+                projection = try handler.projection(fields)
             } catch {
                 throw EngineError(error)
             }

@@ -31,7 +31,8 @@ extension DataHandler {
         let isRecommendation = name == .recommend
         let options = try Options(
             request, from: verb + 1, isRecommendation ? Self.recommendRules : Self.similarRules)
-        let shape = try SimilarShape(options, view, self, isRecommendation: isRecommendation)
+        var shape = try SimilarShape(options, view, self, isRecommendation: isRecommendation)
+        shape.request.isExplained = explain
         let execution = try SimilarExecution(shape.request, context: context)
         if try execution.run(until: started + Self.sliceNanoseconds) {
             try answer(execution, shape, started, explain: explain, &reply)
@@ -207,7 +208,7 @@ struct SimilarShape {
                 request.excluded = try NameList.parse(text, option: "NOT").map { [UInt8]($0.utf8) }
             }
             if let text = try options.text("FIELDS") {
-                projection = try Projection(parsing: text)
+                projection = try handler.projection(text)
             }
         } catch let error as QueryError {
             throw EngineError(error)
@@ -222,9 +223,7 @@ struct SimilarShape {
     private static func field(
         _ options: Options, _ view: CollectionView
     ) throws(EngineError) -> Field {
-        let fields = view.schema.fields.filter {
-            if case .vector(let options) = $0.type { options.indexKind != nil } else { false }
-        }
+        let fields = view.vectorFields
         if let name = try options.text("FIELD") {
             if let field = fields.first(where: { $0.path == name }) { return field }
             throw EngineError(

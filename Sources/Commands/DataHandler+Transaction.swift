@@ -153,7 +153,7 @@ extension DataHandler {
         let view = try view(request)
         let id = try id(request, 2)
         let rules = [OptionRule("FIELDS"), OptionRule("META", 0)]
-        let shape = try PointShape(try Options(request, from: 3, rules))
+        let shape = try PointShape(try Options(request, from: 3, rules), self)
         return WriteOperation(
             kind: .fetch(shape.projection, withMeta: shape.wantsMeta), collection: view,
             id: [UInt8](id))
@@ -163,7 +163,7 @@ extension DataHandler {
         let view = try view(request)
         let rules = [OptionRule("FIELDS"), OptionRule("META", 0), OptionRule("IDS")]
         let (ids, options) = try idList(request, rules)
-        let shape = try PointShape(options)
+        let shape = try PointShape(options, self)
         var operations: [WriteOperation] = []
         for id in ids {
             try id.withBytes(request) { (bytes) throws(EngineError) in

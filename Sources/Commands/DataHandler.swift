@@ -34,6 +34,7 @@ package final class DataHandler: CommandHandler {
     /// Sessions with `MORE` cursors.
     var cursorOwners: [UInt64: Session] = [:]
     private var cachedName: [UInt8] = []
+    var cachedProjection: (text: String, projection: Projection)?
     private var cachedView: CollectionView?
     private var cachedGeneration: UInt64 = 0
 

@@ -20,8 +20,9 @@ struct OptionRule {
 /// `BLOB` and `VEC` may come many times. Values are read as parameters where they begin with `$`.
 struct Options {
     private let frame: RequestFrame
-    /// Option name → index of its first value (of the keyword itself where it has none).
-    private var places: [String: Int] = [:]
+    /// Each option that is there, with the index of its first value (of the keyword itself where
+    /// it has none). They are few: looking through them is cheaper than hashing.
+    private var given: [(name: String, place: Int)] = []
     private var repeated: [(name: String, place: Int)] = []
     private(set) var params = Params.none
 
@@ -38,20 +39,21 @@ struct Options {
         self.frame = frame
         var index = start
         while index < frame.count {
-            let word = frame.string(index).uppercased()
-            guard let rule = rules.first(where: { $0.name == word }) else {
+            guard let rule = rules.first(where: { frame.equals(index, text: $0.name) }) else {
                 throw EngineError(
                     .syntax, String(frame.string(index).prefix(64)), "is no option of this command",
                     hint: "COMMAND DOCS lists them")
             }
             guard index + rule.valueCount < frame.count else {
-                throw EngineError(.syntax, word, "a value is missing")
+                throw EngineError(.syntax, rule.name, "a value is missing")
             }
             let place = rule.valueCount == 0 ? index : index + 1
-            if Self.repeatable.contains(word) {
-                repeated.append((word, place))
-            } else if places.updateValue(place, forKey: word) != nil {
-                throw EngineError(.syntax, word, "is given twice")
+            if Self.repeatable.contains(rule.name) {
+                repeated.append((rule.name, place))
+            } else if self.place(rule.name) != nil {
+                throw EngineError(.syntax, rule.name, "is given twice")
+            } else {
+                given.append((rule.name, place))
             }
             index += 1 + rule.valueCount
         }
@@ -60,7 +62,7 @@ struct Options {
 
     private func readParams() throws(EngineError) -> Params {
         var json: JSON?
-        if let place = places["PARAMS"] {
+        if let place = place("PARAMS") {
             json = try Self.json(frame.bytes(place), path: "PARAMS")
         }
         let blobs = repeated.filter { $0.name == "BLOB" }.map { blob in
@@ -85,7 +87,12 @@ struct Options {
         }
     }
 
-    func has(_ name: String) -> Bool { places[name] != nil }
+    private func place(_ name: String) -> Int? {
+        for option in given where option.name == name { return option.place }
+        return nil
+    }
+
+    func has(_ name: String) -> Bool { place(name) != nil }
 
     /// Whether `PARAMS` or `BLOB` are there, even if empty.
     var hasParams: Bool { has("PARAMS") || repeated.contains { $0.name == "BLOB" } }
@@ -97,7 +104,7 @@ struct Options {
 
     /// An option's value as text; a parameter's value where it begins with `$`.
     func text(_ name: String) throws(EngineError) -> String? {
-        guard let place = places[name] else { return nil }
+        guard let place = place(name) else { return nil }
         let text = frame.string(place)
         guard text.utf8.first == UInt8(ascii: "$") else { return text }
         do {
@@ -192,7 +199,7 @@ struct Options {
     }
 
     func filter(_ name: String, limits: Limits) throws(EngineError) -> Filter? {
-        guard let place = places[name] else { return nil }
+        guard let place = place(name) else { return nil }
         return try filter(frame.bytes(place), path: name, limits: limits)
     }
 
@@ -200,7 +207,7 @@ struct Options {
     func second(
         of name: String, limits: Limits, parser: JSONParser
     ) throws(EngineError) -> Filter? {
-        guard let place = places[name] else { return nil }
+        guard let place = place(name) else { return nil }
         let tree = try filterTree(frame.bytes(place + 1), path: name, parser: parser)
         do {
             return try Filter(parsing: tree, limits: limits)
@@ -211,7 +218,7 @@ struct Options {
 
     /// An option's value as JSON.
     func json(_ name: String) throws(EngineError) -> JSON? {
-        guard let place = places[name] else { return nil }
+        guard let place = place(name) else { return nil }
         return try Self.json(frame.bytes(place), path: name)
     }
 
@@ -221,7 +228,7 @@ struct Options {
     /// The value of `KEY`, any bytes or a parameter's value, within the scope of its user, verb and
     /// collection: nobody gets a reply that was another's.
     func idempotencyKey() throws(EngineError) -> [UInt8]? {
-        guard let place = places["KEY"] else { return nil }
+        guard let place = place("KEY") else { return nil }
         var key = frame.array(place)
         if key.first == UInt8(ascii: "$") { key = try text("KEY").map { [UInt8]($0.utf8) } ?? [] }
         guard key.count <= Self.keyByteCountMax else {

@@ -16,6 +16,8 @@ package final class CollectionView: Sendable {
     /// Rises with each change of the schema alone.
     package let schemaGeneration: UInt64
     package let partitions: [CollectionPartition]
+    /// Fields whose vectors are indexed.
+    package let vectorFields: [Field]
     private let hashSeed: UInt64
     /// While an `ALTER` builds what `schema` needs: the schema that is still in force. Writes take
     /// their form from it and must obey both, so that the change can be taken back.
@@ -41,6 +43,7 @@ package final class CollectionView: Sendable {
         self.generation = generation
         self.schemaGeneration = schemaGeneration
         self.partitions = partitions
+        vectorFields = schema.fields.filter(\.hasVectorIndex)
         self.hashSeed = hashSeed
         self.unenforced = unenforced
         self.former = former

@@ -71,6 +71,19 @@ package final class RequestFrame {
         return true
     }
 
+    /// The same with a keyword that is ASCII text.
+    package func equals(_ index: Int, text keyword: String) -> Bool {
+        let argument = bytes(index)
+        let other = keyword.utf8
+        guard argument.count == other.count else { return false }
+        var position = 0
+        for byte in other {
+            if ASCII.lowercased(argument[position]) != ASCII.lowercased(byte) { return false }
+            position += 1
+        }
+        return true
+    }
+
     /// Argument `index` as a decimal integer; `nil` when it is anything else or overflows.
     /// - Complexity: O(bytes), no allocation.
     package func integer(_ index: Int) -> Int64? { ASCII.integer(bytes(index)) }

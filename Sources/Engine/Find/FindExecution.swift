@@ -136,11 +136,13 @@ package final class FindExecution {
 
     var partitions: [CollectionPartition] { request.view.partitions }
 
-    func noteStage(_ name: String, _ detail: String, rows: Int) {
+    /// Keeps what a stage did, where somebody asks: making the words costs more than some stages.
+    func noteStage(_ name: String, _ detail: @autoclosure () -> String, rows: Int) {
+        guard request.isExplained else { return }
         let now = Clock.monotonicNanoseconds()
         outcome.plan.stages.append(
             FindPlan.Stage(
-                name: name, detail: detail, rows: rows,
+                name: name, detail: detail(), rows: rows,
                 microseconds: Int((now - phaseStarted) / 1000)))
         phaseStarted = now
     }
@@ -162,7 +164,6 @@ package final class FindExecution {
         partition.lock.unlock()
         context.bitmaps.giveBack(scratch)
         matches.append(bitmap)
-        if index == 0 { outcome.plan.stages.reserveCapacity(4) }
         if index + 1 < partitions.count {
             phase = .filter(partition: index + 1)
             return

@@ -19,6 +19,8 @@ package struct FindRequest: Sendable {
     package var version: Version?
     /// With an older version: keep where its matches are, for an export.
     package var keepsHistoryKeys = false
+    /// How it was carried out is wanted: `EXPLAIN`.
+    package var isExplained = false
     /// Only the count is wanted.
     package var isCount = false
     /// When to give up, on the monotonic clock.

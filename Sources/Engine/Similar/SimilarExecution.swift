@@ -62,6 +62,7 @@ package final class SimilarExecution {
             find.isCount = true
             find.deadlineNanoseconds = request.deadlineNanoseconds
             find.allowsPartial = request.allowsPartial
+            find.isExplained = request.isExplained
             let execution = try FindExecution(find, context: context)
             self.filter = execution
             version = execution.version
@@ -153,11 +154,12 @@ package final class SimilarExecution {
         }
     }
 
-    func note(_ name: String, _ detail: String, rows: Int) {
+    func note(_ name: String, _ detail: @autoclosure () -> String, rows: Int) {
+        guard request.isExplained else { return }
         let now = Clock.monotonicNanoseconds()
         outcome.plan.stages.append(
             FindPlan.Stage(
-                name: name, detail: detail, rows: rows,
+                name: name, detail: detail(), rows: rows,
                 microseconds: Int((now - phaseStarted) / 1000)))
         phaseStarted = now
     }
@@ -188,8 +190,10 @@ package final class SimilarExecution {
         if index + 1 < view.partitions.count {
             phase = .search(partition: index + 1)
         } else {
-            let methods = Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", ")
-            note("search", methods, rows: searches.reduce(0) { $0 + $1.hits.count })
+            note(
+                "search",
+                Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", "),
+                rows: searches.reduce(0) { $0 + $1.hits.count })
             phase = .rank
         }
     }
@@ -205,47 +209,62 @@ package final class SimilarExecution {
         var partition: Int
         var slot: Slot
         var distance: Float
-        var id: [UInt8]
-        var key: LogKey
+    }
+
+    /// Runs `body` with all partitions locked for reading, so that ids and rows can be looked at.
+    private func withLocks<T>(_ body: () -> T) -> T {
+        for partition in view.partitions { partition.lock.lockForReading() }
+        defer { for partition in view.partitions { partition.lock.unlock() } }
+        return body()
+    }
+
+    /// The id's bytes; under ``withLocks(_:)``.
+    private func id(_ candidate: Candidate) -> UnsafeRawBufferPointer {
+        view.partitions[candidate.partition].id(candidate.slot)
     }
 
     private func rank() {
         var candidates: [Candidate] = []
+        candidates.reserveCapacity(searches.reduce(0) { $0 + $1.hits.count })
         for (index, search) in searches.enumerated() {
-            let partition = view.partitions[index]
-            partition.lock.lockForReading()
             for hit in search.hits {
                 candidates.append(
-                    Candidate(
-                        partition: index, slot: hit.slot, distance: hit.distance,
-                        id: [UInt8](partition.id(hit.slot)), key: partition.key(hit.slot)))
+                    Candidate(partition: index, slot: hit.slot, distance: hit.distance))
             }
-            partition.lock.unlock()
             outcome.total += search.matchCount
         }
         outcome.isExact = searches.allSatisfy(\.isExact) && !outcome.isPartial
-        candidates.sort {
-            $0.distance != $1.distance
-                ? $0.distance < $1.distance : $0.id.lexicographicallyPrecedes($1.id)
-        }
-        if !excluded.isEmpty {
-            let gone = Set(excluded)
-            candidates.removeAll { gone.contains($0.id) }
-        }
-        if let least = request.scoreMin {
-            candidates.removeAll { score($0.distance).score < least }
-        }
-        if let diversity = request.diversity {
-            candidates = spread(candidates, diversity)
-        }
-        outcome.hits = candidates.prefix(request.count).map { candidate in
-            let (score, distance) = score(candidate.distance)
-            return SimilarHit(
-                key: candidate.key, id: candidate.id, score: score, distance: distance)
+        outcome.hits = withLocks {
+            candidates.sort {
+                $0.distance != $1.distance
+                    ? $0.distance < $1.distance : id($0).lexicographicallyPrecedes(id($1))
+            }
+            return chosen(of: candidates).map { hit($0) }
         }
         offerForRecall()
         note("rank", request.diversity == nil ? "by score" : "spread out", rows: outcome.hits.count)
         phase = .finished
+    }
+
+    /// What stays of the candidates, best first, and no more than were asked for.
+    private func chosen(of candidates: [Candidate]) -> ArraySlice<Candidate> {
+        var candidates = candidates
+        if !excluded.isEmpty {
+            let gone = Set(excluded)
+            candidates.removeAll { gone.contains([UInt8](id($0))) }
+        }
+        if let least = request.scoreMin {
+            candidates.removeAll { score($0.distance).score < least }
+        }
+        if let diversity = request.diversity { candidates = spread(candidates, diversity) }
+        return candidates.prefix(request.count)
+    }
+
+    private func hit(_ candidate: Candidate) -> SimilarHit {
+        let (score, distance) = score(candidate.distance)
+        return SimilarHit(
+            key: view.partitions[candidate.partition].key(candidate.slot),
+            id: [UInt8](id(candidate)), score: score, distance: distance)
     }
 
     /// Lets one lookup in so many be measured later, with the vector that it came to.
@@ -266,8 +285,9 @@ package final class SimilarExecution {
         switch request.field.type {
         case .vector(let options):
             switch options.metric {
-            case .cosine: return (1 - Double(distance), nil)
-            case .ip: return (-Double(distance), nil)
+            // Rounding may lead a little beyond the bounds.
+            case .cosine: return (min(max(1 - Double(distance), -1), 1), nil)
+            case .ip: return (0 - Double(distance), nil)
             case .l2:
                 let root = Double(max(0, distance)).squareRoot()
                 return (1 / (1 + root), root)
@@ -279,11 +299,8 @@ package final class SimilarExecution {
     /// Maximal marginal relevance (Carbonell and Goldstein 1998): each next hit is the candidate
     /// with the most of (1 - diversity) × score - diversity × its likeness to the hits before it.
     private func spread(_ candidates: [Candidate], _ diversity: Double) -> [Candidate] {
-        let vectors = candidates.map { candidate -> [Float] in
-            let partition = view.partitions[candidate.partition]
-            partition.lock.lockForReading()
-            defer { partition.lock.unlock() }
-            return partition.vector(of: candidate.slot, field: request.field.number) ?? []
+        let vectors = candidates.map {
+            view.partitions[$0.partition].vector(of: $0.slot, field: request.field.number) ?? []
         }
         var left = Array(candidates.indices)
         var likeness = [Double](repeating: -.infinity, count: candidates.count)

@@ -38,6 +38,8 @@ package struct SimilarRequest: Sendable {
     package var deadlineNanoseconds: UInt64 = .max
     /// Answer with what there is when the time is over.
     package var allowsPartial = false
+    /// How it was carried out is wanted: `EXPLAIN`.
+    package var isExplained = false
 
     package init(view: CollectionView, field: Field, target: Target, count: Int) {
         self.view = view
