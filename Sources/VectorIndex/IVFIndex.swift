@@ -184,22 +184,25 @@ package final class IVFIndex: @unchecked Sendable {
         training = nil
     }
 
-    /// Puts trained lists, which hold the same members, in the place of those in use.
-    func applyTraining(_ trained: IVFLists, distance: Double) {
+    /// Puts trained lists, which hold the same members, in the place of those in use; returns what
+    /// is of no use any more, to be freed when the lock is not held.
+    func applyTraining(_ trained: IVFLists, distance: Double) -> (IVFLists, IVFTraining?)? {
         precondition(trained.memberCount == lists.memberCount, "training moves all members")
         do {
             // Nodes may have come since that training did not know of.
             try trained.reserve(nodeCount: nodes.nodeCount)
         } catch {
             postponeTraining()
-            return
+            return nil
         }
+        let replaced = (lists, training)
         lists = trained
         trainedCount = trained.memberCount
         trainedDistance = distance
         (linksSince, unlinksSince, distanceSince) = (0, 0, 0)
         trainingCount += 1
         training = nil
+        return replaced
     }
 
     private func finishOperation() {

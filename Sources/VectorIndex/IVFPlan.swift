@@ -8,6 +8,8 @@ package final class IVFPlan {
     /// What training has come to: lists and mean distance, or that it cannot go on.
     var trained: (lists: IVFLists, distance: Double)?
     var isOutOfMemory = false
+    /// What the last training put out of use, freed with the next plan: not under a lock.
+    fileprivate var replaced: (IVFLists, IVFTraining?)?
     fileprivate let vector: IVFBlock<Float>
     fileprivate let room: IVFRoom
 
@@ -28,7 +30,7 @@ extension IVFIndex {
     ///   a millisecond, its first O(nodes).
     package func plan(_ operation: IVFOperation, into plan: IVFPlan) {
         plan.operation = operation
-        (plan.trained, plan.isOutOfMemory) = (nil, false)
+        (plan.trained, plan.isOutOfMemory, plan.replaced) = (nil, false, nil)
         switch operation.kind {
         case .link: planLink(operation.node, plan)
         case .unlink: break
@@ -62,7 +64,7 @@ extension IVFIndex {
 
     /// Does what was planned for the index's next operation. Needs the writer lock.
     ///
-    /// - Complexity: O(1), but the end of a training frees the old lists.
+    /// - Complexity: O(1) amortised.
     package func apply(_ plan: IVFPlan) {
         guard let operation = plan.operation, operation == nextOperation else {
             preconditionFailure("plans are applied in order, once")
@@ -73,7 +75,7 @@ extension IVFIndex {
         case .unlink: applyUnlink(operation.node)
         case .train:
             if let trained = plan.trained {
-                applyTraining(trained.lists, distance: trained.distance)
+                plan.replaced = applyTraining(trained.lists, distance: trained.distance)
             } else if plan.isOutOfMemory {
                 postponeTraining()
             }
