@@ -145,7 +145,8 @@ extension HNSWGraph {
         plan.candidates.withUnsafeBufferPointer { candidates in
             plan.distances.withUnsafeMutableBufferPointer { room in
                 guard let out = room.baseAddress else { return }
-                for i in 0..<count where plan.chosen.count < limit {
+                for i in 0..<count {
+                    if plan.chosen.count >= limit { break }
                     let node = Candidate.node(candidates[i])
                     let far = Candidate.distance(candidates[i])
                     if isDiverse(node, far, plan, out) { plan.chosen.append(node) }

@@ -28,8 +28,7 @@ extension HNSWWalk {
     ) -> (seen: Int, accepted: Int) {
         let row = g.row(node, 0)
         for j in 0..<g.baseCapacity where row[j] != HNSWGraph.none {
-            ck_prefetch(g.row(row[j], 0))
-            ck_prefetch(g.row(row[j], 0) + 16)
+            g.prefetchRow(row[j], 0)
         }
         var (seen, accepted) = (0, 0)
         for j in 0..<g.baseCapacity {
@@ -66,8 +65,7 @@ extension HNSWWalk {
             } else {
                 s.pending[pendingCount] = next
                 pendingCount &+= 1
-                ck_prefetch(g.row(next, 0))
-                ck_prefetch(g.row(next, 0) + 16)
+                g.prefetchRow(next, 0)
             }
         }
         var at = firstPending

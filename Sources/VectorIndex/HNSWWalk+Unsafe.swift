@@ -26,6 +26,14 @@ struct GraphView {
             : upper + (Int(upperRows[Int(node)]) &+ level &- 1) &* upperCapacity
     }
 
+    /// Asks for the first 32 links of `node` at `level`.
+    @inline(__always)
+    func prefetchRow(_ node: UInt32, _ level: Int) {
+        let row = row(node, level)
+        ck_prefetch(row)
+        ck_prefetch(row + 16)
+    }
+
     @inline(__always)
     func capacity(_ level: Int) -> Int { level == 0 ? baseCapacity : upperCapacity }
 }
@@ -53,6 +61,8 @@ enum HNSWWalk {
         while level > bottom {
             let row = g.row(Candidate.node(best), level)
             let count = gather(row, g.upperCapacity, s, touched)
+            // One of these rows comes next: they arrive together with the codes.
+            for i in 0..<count { ck_prefetch(g.row(s.touched[touched &+ i], level)) }
             g.codes.distances(query, s.touched + touched, count, s.distances)
             var next = best
             for i in 0..<count {
@@ -84,16 +94,17 @@ enum HNSWWalk {
             pool[cursor] |= 1
             if cursor &+ 1 < size {
                 // Most likely next: its links arrive while this node's neighbours are compared.
-                let next = g.row(Candidate.node(pool[cursor &+ 1]), level)
-                ck_prefetch(next)
-                ck_prefetch(next + 16)
+                g.prefetchRow(Candidate.node(pool[cursor &+ 1]), level)
             }
             let found = gather(row, capacity, s, touched)
             g.codes.distances(query, s.touched + touched, found, distances)
             var lowest = cursor &+ 1
             for i in 0..<found {
                 let key = Candidate.key(distances[i], s.touched[touched &+ i])
-                lowest = min(lowest, insertCandidate(key, pool, &size, ef))
+                let place = insertCandidate(key, pool, &size, ef)
+                // Likelier still, if nothing nearer comes.
+                if place <= cursor &+ 1 { g.prefetchRow(Candidate.node(key), level) }
+                lowest = min(lowest, place)
             }
             touched &+= found
             cursor = lowest

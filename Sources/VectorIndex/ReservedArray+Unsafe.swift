@@ -23,7 +23,7 @@ struct ReservedArray<Element: BitwiseCopyable>: ~Copyable {
     private static var pageByteCount: Int { 1 << 16 }
     private static var largePageByteCount: Int { 1 << 21 }
     /// From here on large pages: before it they would waste more than they save.
-    private static var largeFrom: Int { 4 << 20 }
+    private static var largeFrom: Int { 2 << 20 }
 
     /// Room for `capacity` elements.
     ///

@@ -67,7 +67,7 @@ package final class SearchScratch {
 
     package init() {
         let view = ScratchView(
-            visited: Self.room(0), touched: Self.room(0), pool: Self.room(0),
+            visited: Self.room(0, zeroed: true), touched: Self.room(0), pool: Self.room(0),
             found: Self.room(0), pending: Self.room(0), distances: Self.room(0),
             floats: Self.room(0), codes: Self.room(0))
         self.view = view
@@ -84,11 +84,14 @@ package final class SearchScratch {
         for pointer in all { pointer.deallocate() }
     }
 
-    private static func room<T: BitwiseCopyable>(_ count: Int) -> UnsafeMutablePointer<T> {
+    private static func room<T: BitwiseCopyable>(
+        _ count: Int, zeroed: Bool = false
+    ) -> UnsafeMutablePointer<T> {
         let byteCount = (count + 1) * MemoryLayout<T>.stride + 64
         let raw = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
-        // SAFETY: the block holds more than `count` elements and is zeroed.
-        memset(raw, 0, byteCount)
+        // SAFETY: the block holds more than `count` elements. Lists are written before they are
+        // read, so that what is never used costs no memory.
+        if zeroed { memset(raw, 0, byteCount) }
         return raw.bindMemory(to: T.self, capacity: count)
     }
 
@@ -106,7 +109,7 @@ package final class SearchScratch {
         dimensionCapacity = max(dimensions, dimensionCapacity)
         Self.free(view)
         view = ScratchView(
-            visited: Self.room(nodeCapacity / 64 + 1),
+            visited: Self.room(nodeCapacity / 64 + 1, zeroed: true),
             touched: Self.room(nodeCapacity + Self.batchCount), pool: Self.room(poolCapacity),
             found: Self.room(poolCapacity), pending: Self.room(nodeCapacity + Self.batchCount),
             distances: Self.room(Self.batchCount), floats: Self.room(dimensionCapacity),
