@@ -12,7 +12,7 @@
 // tail, which searches scan whole. `retire` takes it out of the results of searches that name no
 // nodes themselves. `release` queues its unlink; when that is done the slot is free.
 //
-// Training: when the vectors have doubled, or were all replaced, or new ones lie much farther from
+// Training: when the vectors have doubled, or were replaced several times, or new ones lie much farther from
 // their centres than those that the centres were made of, the builder takes a sample of the
 // members, finds new centres, sorts all members into lists of their own and puts those in the
 // place of the old ones. The operations that come meanwhile wait.
@@ -153,7 +153,8 @@ package final class IVFIndex: @unchecked Sendable {
         guard members >= max(configuration.trainingCountMin, postponedUntil) else { return false }
         if lists.centroids == nil { return true }
         if members >= trainedCount * 2 { return true }
-        if linksSince >= trainedCount && unlinksSince >= trainedCount { return true }
+        // Replaced four times over: little is left of what the centres were made of.
+        if min(linksSince, unlinksSince) >= trainedCount * 4 { return true }
         // Drift: new vectors half as far again from their centres as the old ones were.
         guard linksSince >= max(trainedCount / 4, 256) else { return false }
         return distanceSince / Double(linksSince) > trainedDistance * 1.5
