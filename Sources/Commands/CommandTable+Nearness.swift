@@ -37,7 +37,7 @@ extension CommandTable {
                 example: (
                     "SIMILAR teas ID 1 K 1 FIELDS _id",
                     "1) total 2) 3 3) exact 4) 1 5) hits 6) 1) 1) id 2) 2 3) score "
-                        + "4) 0.98… 5) doc 6) {} 7) version 8) 9 9) took_us 10) 41"
+                        + "4) 0.99… 5) doc 6) {} 7) version 8) 9 9) took_us 10) 41"
                 )
             ),
             CommandSpec(
@@ -59,7 +59,7 @@ extension CommandTable {
                 ] + nearness,
                 example: (
                     "RECOMMEND teas LIKE 1 K 1 FIELDS _id",
-                    "1) total 2) 3 3) exact 4) 1 5) hits 6) 1) 1) id 2) 2 3) score 4) 0.98… "
+                    "1) total 2) 3 3) exact 4) 1 5) hits 6) 1) 1) id 2) 2 3) score 4) 0.99… "
                         + "5) doc 6) {} 7) based_on 8) 1) 1 …"
                 )
             ),
@@ -78,7 +78,7 @@ extension CommandTable {
                     .init("TIMEOUT 5s", "stop after this long; 60s by default"),
                 ],
                 example: (
-                    "RECALL teas embedding SAMPLE 10",
+                    "RECALL teas taste SAMPLE 10",
                     "1) recall 2) 1 3) lookups 4) 3 5) bands 6) 1) 1) band 2) all 3) lookups 4) 3 …"
                 )
             ),

@@ -48,6 +48,7 @@ class Server:
         self.data = str(data)
         self.args = list(args)
         self.env = env or {}
+        self.has_own_port = port is not None
         self.port = port or free_port()
         self.metrics_port = free_port()
         self.short = tempfile.mkdtemp(prefix="aisle-")
@@ -59,6 +60,17 @@ class Server:
         self.ready_line = None
 
     def start(self, timeout=60, expect_ready=True):
+        """Starts it; again with other ports where another process took them in the meantime."""
+        for _ in range(3):
+            try:
+                return self._start(timeout, expect_ready)
+            except RuntimeError as error:
+                if self.has_own_port or "Address already in use" not in str(error):
+                    raise
+                self.port, self.metrics_port = free_port(), free_port()
+        return self._start(timeout, expect_ready)
+
+    def _start(self, timeout, expect_ready):
         command = [binary(), "serve", "--data", self.data, "--port", str(self.port),
                    "--unix", self.unix, "--metrics-port", str(self.metrics_port), *self.args]
         self.log_path = os.path.join(self.short, "server.log")

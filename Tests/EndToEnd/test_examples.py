@@ -9,6 +9,12 @@ from aisle_server import REPOSITORY, run_aisle
 
 BLOCK = re.compile(r"^### (\w+)\n.*?^```\n> (.*?)\n(.*?)^```\n", re.S | re.M)
 SCHEMA = '{"fields":{"title":{"type":"keyword","index":true},"draft":{"type":"bool"}}}'
+TEAS = [
+    ["CREATE", "teas", '{"fields":{"taste":{"type":"vector","dimensions":3,"index":true}}}'],
+    ["PUT", "teas", "1", '{"taste":[1,0.2,0]}'],
+    ["PUT", "teas", "2", '{"taste":[1,0.3,0]}'],
+    ["PUT", "teas", "3", '{"taste":[0,1,1]}'],
+]
 #: What comes before an example; without an entry here only the collection and document 1 do.
 BEFORE = {
     "CREATE": [["DROP", "notes"]],
@@ -19,6 +25,9 @@ BEFORE = {
     "EXPORT": [["PUT", "notes", "2", '{"title":"Mate"}']],
     "MORE": [["PUT", "notes", "2", '{"title":"Mate"}'], ["EXPORT", "notes", "BATCH", "1"]],
     "JOBS": [["RESHARD", "2"]],
+    "SIMILAR": TEAS,
+    "RECOMMEND": TEAS,
+    "RECALL": TEAS,
 }
 
 
