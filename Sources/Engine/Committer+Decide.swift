@@ -163,7 +163,8 @@ extension Committer {
                 var again = try preparer.prepare(
                     prepared.bytes, schema: new, parser: parser, nowMilliseconds: now,
                     heldVectors: vectors.map(\.field))
-                again.vectors = vectors
+                again.vectors.removeAll { own in vectors.contains { $0.field == own.field } }
+                again.vectors += vectors
                 adapted.kind = .put(again)
             } catch {
                 throw EngineError(error)
@@ -342,6 +343,9 @@ extension Committer {
         }
         // Where a default was filled in, its strings and those of the text were copied aside.
         if document.bytes.count != prepared.bytes.count { document.bytes = prepared.bytes }
+        document.vectorsInText = document.vectors.filter { found in
+            !prepared.vectors.contains { $0.field == found.field }
+        }
         document.vectors = prepared.vectors
         return (document, prepared)
     }

@@ -78,6 +78,9 @@ extension Committer {
             arrivals.append(
                 VectorArrival(field: reference.field, source: reference.key, values: values))
         }
+        for vector in prepared.vectorsInText {
+            arrivals.append(VectorArrival(field: vector.field, source: key, values: vector.values))
+        }
         return arrivals
     }
 

@@ -107,7 +107,8 @@ package final class DocumentPreparer {
     /// The entries of a stored document, for rebuilding indexes: nothing is checked, and only
     /// defaults that are newer than the document are added.
     ///
-    /// A value of a wrong type has no entry and sets `hasMismatch`. Strings refer to the returned
+    /// Vectors are those that stand in the text, where they stay. A value of a wrong type has no
+    /// entry and sets `hasMismatch`. Strings refer to the returned
     /// `bytes`, a copy of the minified text. Never throws. Complexity: O(bytes).
     package func extract(
         from root: TapeValue,

@@ -264,7 +264,13 @@ struct DocumentWalk {
             try object(index, value, isInsideArray: isInsideArray)
         case .json: break
         case .geopoint, .geoshape, .hours, .vector:
-            if isValidating { try structured(index, node, value) }
+            // A text holds a vector only if it was stored before the field was declared: the
+            // vector is found, and one that is none is passed over.
+            if isValidating {
+                try structured(index, node, value)
+            } else if node.kind == .vector {
+                try? structured(index, node, value)
+            }
         }
     }
 

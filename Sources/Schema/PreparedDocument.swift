@@ -45,8 +45,10 @@ package struct PreparedDocument: Sendable {
     /// One entry per value of each field for which ``Field/hasEntries`` holds. Absent fields have
     /// none; an array gives one per element; all entries of a field are consecutive.
     package var entries: [FieldEntry] = []
-    /// Vectors taken out of the document.
+    /// Vectors taken out of the document; after an extraction, those that stand in its text.
     package var vectors: [VectorValue] = []
+    /// Vectors that stay in the text, because their field is being declared: they are indexed only.
+    package var vectorsInText: [VectorValue] = []
     /// `created` stamps that were written as of now.
     var createdStamps: [CreatedStamp] = []
     /// An entry was left out because its value has another type. Only after an extraction.
