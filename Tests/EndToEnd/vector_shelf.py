@@ -99,6 +99,12 @@ class Shelf:
             return ("PUT", self.name, key, json.dumps(document), "VEC", "v", pack(vector))
         return ("PUT", self.name, key, json.dumps({**document, "v": vector}))
 
+    def put_whole(self, key):
+        """The PUT of a random document with its vector in the text."""
+        self.made(key)
+        return ("PUT", self.name, key, json.dumps(
+            {**self.documents[key], "v": self.vectors[key]}))
+
     def sent(self, commands):
         for reply in self.db.pipeline(commands):
             assert not isinstance(reply, Exception), reply
