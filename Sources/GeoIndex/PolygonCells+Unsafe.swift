@@ -95,6 +95,15 @@ package final class PolygonCells: @unchecked Sendable {
         return contains(p, in: entry)
     }
 
+    /// Whether a place is in a cell that is wholly inside.
+    func isInterior(at p: SpherePoint) -> Bool {
+        let leaf = CellID(p)
+        let index = lowerBound(leaf.rawValue)
+        guard index < entryBuffer.count else { return false }
+        let entry = entryBuffer.base[index]
+        return entry.kind == .interior && CellID(rawValue: entry.cell).rangeMin <= leaf
+    }
+
     /// Whether a place that lies in a cell is inside.
     @inline(__always) func contains(_ p: SpherePoint, in entry: Entry) -> Bool {
         if entry.kind == .interior { return true }
