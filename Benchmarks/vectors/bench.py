@@ -32,6 +32,7 @@ class Worker:
 
     def __init__(self, name, command, scratch):
         self.name = name
+        self.command = command
         self.scratch = scratch
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -63,6 +64,10 @@ class Worker:
             return None
         answer["rate"] = answer["queries"] / max(statistics.median(answer["cpu_seconds"]), 1e-9)
         return answer, np.fromfile(path, "<i4").reshape(-1, k)
+
+    def twin(self):
+        """Another worker with the same index, built afresh."""
+        return Worker(self.name + "-fresh", self.command, self.scratch)
 
     def end(self):
         """Closes the input and waits for the process."""

@@ -123,16 +123,19 @@ def whole(data, matching, query, k):
     return None, np.sort(distances, axis=1)[:, :k]
 
 
-def points(options, data, worker, base, distance, query):
-    """(recall, rate) at each ef on a changed index."""
-    out = []
+def points(options, data, asked, distance, query):
+    """(recall, rate) at each ef for each (worker, vectors of its rows) of `asked`, in turns."""
+    out = [[] for _ in asked]
     path = os.path.join(options.scratch, "asked.f32")
     np.ascontiguousarray(query).tofile(path)
     for ef in options.efs:
-        answer, found = worker.search(options.k, ef, queries=path, repeat=options.rounds, least=0.1)
-        recall = figures.recall(found, base, query, distance, data.metric, options.k)
-        out.append((recall, answer["rate"]))
-        if recall > 0.995:
+        for curve, (worker, base) in zip(out, asked, strict=True):
+            answer, found = worker.search(
+                options.k, ef, queries=path, repeat=options.rounds, least=0.1
+            )
+            recall = figures.recall(found, base, query, distance, data.metric, options.k)
+            curve.append((recall, answer["rate"]))
+        if min(curve[-1][0] for curve in out) > 0.995:
             break
     return out
 
@@ -157,11 +160,12 @@ def delete(options, data, workers):
     _, distance = prepare.exact(data.base[kept], query, data.metric, k=options.k)
     results, rows = [], []
     for worker in workers:
-        before = points(options, data, worker, data.base, data.distance[:ASKED], query)
+        asked = [(worker, data.base)]
+        before = points(options, data, asked, data.distance[:ASKED], query)[0]
         answer = worker.ask(op="delete", rows=path)
         if answer.get("unsupported"):
             continue
-        after = points(options, data, worker, data.base, distance, query)
+        after = points(options, data, asked, distance, query)[0]
         _, found = worker.search(options.k, options.efs[-1])
         back = int(np.isin(found, gone).sum())
         results.append(
@@ -204,55 +208,49 @@ def restore(options, data, worker, gone):
 def churn(options, data, workers):
     """Every row replaced by another row's vector, `churn_rounds` times over.
 
-    The vectors stay the same set, so the exact answers stay right up to the renaming of rows.
+    The vectors stay the same set, so the exact answers stay right up to the renaming of rows. The
+    index is then measured in turns with a twin that was built afresh.
     """
     results, rows = [], []
     query = data.query[:ASKED]
     for worker in workers:
         rng = np.random.default_rng(13)
-        before = points(options, data, worker, data.base, data.distance[:ASKED], query)
-        first, seconds = worker.built["bytes"], 0.0
-        order = np.arange(len(data.base))
+        seconds, order, answer = 0.0, np.arange(len(data.base)), None
         for _ in range(options.churn_rounds):
             order = rng.permutation(len(data.base))
             answer = replaced(options, data, worker, order, rng)
             if answer is None:
                 break
             seconds += answer["seconds"]
-        else:
-            after = points(options, data, worker, data.base[order], data.distance[:ASKED], query)
-            results.append(
-                {
-                    "index": worker.name,
-                    "before": before,
-                    "after": after,
-                    "bytes_before": first,
-                    **answer,
-                    "seconds": seconds,
-                }
-            )
-            was, now = both(before), both(after)
-            rows.append(
-                [worker.name, figures.number(seconds, 1)]
-                + [
-                    cell
-                    for a, b in zip(was, now, strict=True)
-                    for cell in (figures.number(a), figures.number(b), figures.ratio(b, a))
-                ]
-                + [figures.ratio(answer["bytes"], first)]
-            )
-    head = [
-        "index",
-        "seconds",
-        "0.95 before",
-        "after",
-        "ratio",
-        "0.99 before",
-        "after",
-        "ratio",
-        "bytes",
-    ]
-    return results, figures.table(head, rows)
+        if answer is None:
+            continue
+        twin = worker.twin()
+        asked = [(twin, data.base), (worker, data.base[order])]
+        fresh, churned = points(options, data, asked, data.distance[:ASKED], query)
+        twin.end()
+        first = twin.built["bytes"]
+        results.append(
+            {
+                "index": worker.name,
+                "fresh": fresh,
+                "churned": churned,
+                "fresh_bytes": first,
+                "bytes": answer["bytes"],
+                "seconds": seconds,
+            }
+        )
+        cells = [
+            cell
+            for a, b in zip(both(fresh), both(churned), strict=True)
+            for cell in (figures.number(a), figures.number(b), figures.ratio(b, a))
+        ]
+        loss = max(a[0] - b[0] for a, b in zip(fresh, churned, strict=True))
+        rows.append(
+            [worker.name, figures.number(seconds, 1), *cells, f"{loss:.4f}"]
+            + [figures.ratio(answer["bytes"], first)]
+        )
+    head = ["index", "seconds", "0.95 fresh", "churned", "ratio", "0.99 fresh", "churned", "ratio"]
+    return results, figures.table([*head, "most recall lost", "bytes"], rows)
 
 
 def replaced(options, data, worker, order, rng):
