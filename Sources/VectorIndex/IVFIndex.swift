@@ -12,10 +12,10 @@
 // tail, which searches scan whole. `retire` takes it out of the results of searches that name no
 // nodes themselves. `release` queues its unlink; when that is done the slot is free.
 //
-// Training: when the vectors have doubled, or were replaced several times, or new ones lie much farther from
-// their centres than those that the centres were made of, the builder takes a sample of the
-// members, finds new centres, sorts all members into lists of their own and puts those in the
-// place of the old ones. The operations that come meanwhile wait.
+// Training: when the vectors have doubled, or were replaced several times, or new ones lie much
+// farther from their centres than those that the centres were made of, the builder takes a sample
+// of the members, finds new centres, sorts all members into lists of their own and puts those in
+// the place of the old ones. The operations that come meanwhile wait.
 //
 // Invariants:
 // 1. Operations are in the order of the calls that queued them, and training begins between two of
