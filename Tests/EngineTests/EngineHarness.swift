@@ -19,7 +19,7 @@ final class EngineHarness: @unchecked Sendable {
     let directory: String
     /// Replaced as one: a context keeps its engine's store open, and with it the directory's lock.
     private var opened: (engine: Engine, context: ReadContext)?
-    private let answers = Mutex<[UInt64: WriteResult]>([:])
+    private let answers = Guarded<[UInt64: WriteResult]>([:])
     private let nextTicket = Atomic<UInt64>(1)
     private var options: EngineOptions
 

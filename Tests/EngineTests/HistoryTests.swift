@@ -171,7 +171,7 @@ import Testing
         // Once nothing is pinned, dead rows and superseded entries go.
         #expect(try harness.trimAll())
         for _ in 0..<200 where harness.engine.shared.reclaimIsPending { usleep(20_000) }
-        #expect(harness.view.partitions.allSatisfy { $0.deadRowCount == 0 })
+        #expect(harness.view.partitionFigures.allSatisfy { $0.deadRows == 0 })
     }
 
     /// Goal: new partitions know as much of the past as the log does, before and after trimming.
