@@ -8,7 +8,7 @@
 // per chunk and 8 for its first id: 15.3 bytes a pair. Finding a place is three binary searches,
 // about 60 ns in a cache; inserting moves at most 768 bytes.
 //
-// A chunk and a group carry a box for their owner's use (see PointIndex). The list only says, by
+// Chunks and groups have a box for their owner's use (see PointIndex). The list only says, by
 // `isStale`, that pairs came or went otherwise than by the one insertion or removal asked for.
 //
 // Invariants:
@@ -33,8 +33,9 @@ struct ZoneBox: BitwiseCopyable {
         high = pointwiseMax(high, box.high)
     }
 
-    /// More than the rounding of numbers up to 1 to Float and of taking them into a frame.
-    static var slack: SIMD4<Float> { SIMD4(repeating: 1.2e-7) }
+    /// More than the rounding to Float of a number up to 1 in the box and of one to compare it
+    /// with.
+    static var slack: SIMD4<Float> { SIMD4(repeating: 2.4e-7) }
 }
 
 /// Up to 64 pairs in order.
@@ -117,7 +118,6 @@ struct CellChunk: BitwiseCopyable {
 struct CellGroup: BitwiseCopyable {
     static let countMax = 64
 
-    var box = ZoneBox()
     var count = 0
     var entryCount = 0
     var isStale = false
@@ -187,12 +187,17 @@ struct CellGroup: BitwiseCopyable {
 
 /// The groups of one zone in order.
 struct CellZone: BitwiseCopyable {
-    // SAFETY: `capacity` pointers, the first `count` to groups that the zone owns.
+    // SAFETY: `capacity` elements each, the first `count` initialised; the groups are the zone's.
     var groups: UnsafeMutablePointer<UnsafeMutablePointer<CellGroup>>
+    /// The box of each group: side by side, for every search looks at all of them.
+    var boxes: UnsafeMutablePointer<ZoneBox>
     var count = 0
     var capacity = 4
 
-    init() { groups = .allocate(capacity: capacity) }
+    init() {
+        groups = .allocate(capacity: capacity)
+        boxes = .allocate(capacity: capacity)
+    }
 
     func free() {
         for index in 0..<count {
@@ -200,6 +205,7 @@ struct CellZone: BitwiseCopyable {
             groups[index].deallocate()
         }
         groups.deallocate()
+        boxes.deallocate()
     }
 
     /// The last group whose first pair is not after (key, value), or the first group.
@@ -226,9 +232,15 @@ struct CellZone: BitwiseCopyable {
             larger.update(from: groups, count: count)
             groups.deallocate()
             groups = larger
+            let largerBoxes = UnsafeMutablePointer<ZoneBox>.allocate(capacity: capacity * 2)
+            largerBoxes.update(from: boxes, count: count)
+            boxes.deallocate()
+            boxes = largerBoxes
             capacity *= 2
         }
         (groups + place + 1).update(from: groups + place, count: count - place)
+        (boxes + place + 1).update(from: boxes + place, count: count - place)
+        boxes[place] = ZoneBox()
         groups[place] = .allocate(capacity: 1)
         groups[place].initialize(to: group)
         count += 1
@@ -238,6 +250,7 @@ struct CellZone: BitwiseCopyable {
         groups[place].pointee.freeArrays()
         groups[place].deallocate()
         (groups + place).update(from: groups + place + 1, count: count - place - 1)
+        (boxes + place).update(from: boxes + place + 1, count: count - place - 1)
         count -= 1
     }
 }
@@ -380,7 +393,7 @@ struct CellList: ~Copyable {
     var byteCount: Int {
         var sum = CellList.zoneCount * MemoryLayout<CellZone>.stride
         for zone in 0..<CellList.zoneCount {
-            sum += zones[zone].capacity * 8
+            sum += zones[zone].capacity * (8 + MemoryLayout<ZoneBox>.stride)
             for index in 0..<zones[zone].count {
                 let group = zones[zone].groups[index].pointee
                 sum += MemoryLayout<CellGroup>.stride

@@ -79,6 +79,7 @@ struct EdgeWalk: ~Copyable {
     /// Walks one polygon, or the edges of two.
     ///
     /// Cells without edges are visited too, once; wholly inside or outside as their middle is.
+    /// Faces out of reach of the polygon's bound are not visited.
     ///
     /// - Complexity: O(edges · levels) at most, for edges that spread over cells.
     mutating func walk<V: EdgeVisitor>(
@@ -86,10 +87,16 @@ struct EdgeWalk: ~Copyable {
     ) {
         for face in 0..<6 {
             guard visitor.wants(CellID(face: face)) else { continue }
+            // A polygon that does not reach a face has nothing to say there.
+            let outline = Cell(CellID(face: face))
+            guard polygon.bound.mayIntersect(outline) else { continue }
             segments.count = 0
             lists.count = 0
             clip(polygon, face: face, tag: 0)
-            if let other { clip(other, face: face, tag: 1 << 31) }
+            if let other {
+                guard other.bound.mayIntersect(outline) else { continue }
+                clip(other, face: face, tag: 1 << 31)
+            }
             var start = CellID(face: face)
             if segments.count > 0 {
                 start = holder(face: face)
@@ -157,7 +164,12 @@ struct EdgeWalk: ~Copyable {
         _ polygon: Polygon, _ node: Node, lists range: Range<Int>, inside: Bool, visitor: inout V
     ) {
         visited.count = 0
-        for index in range { visited.append(segments[Int(lists[index])].edge) }
+        for index in range {
+            let edge = segments[Int(lists[index])].edge
+            // An edge in two halves has two segments, one after the other: it is named once.
+            if visited.count > 0 && visited[visited.count - 1] == edge { continue }
+            visited.append(edge)
+        }
         // SAFETY: `visited` is not touched while the visitor runs.
         let seen = UnsafeBufferPointer(
             start: UnsafePointer(visited.base), count: visited.count)
@@ -173,7 +185,8 @@ struct EdgeWalk: ~Copyable {
             var childInside = inside
             if V.needsCenter {
                 childInside = crossParity(
-                    polygon, range, from: center, to: child.cell.center, inside: inside)
+                    polygon, range, face: child.face, from: center, to: child.cell.center,
+                    inside: inside)
             }
             descend(
                 polygon, child, lists: start..<lists.count, inside: childInside,
@@ -182,12 +195,31 @@ struct EdgeWalk: ~Copyable {
         }
     }
 
+    /// Whether a place of a cell is inside, known for another: how often the way crosses edges.
     private func crossParity(
-        _ polygon: Polygon, _ range: Range<Int>, from: SpherePoint, to: SpherePoint, inside: Bool
+        _ polygon: Polygon, _ range: Range<Int>, face: Int, from: SpherePoint, to: SpherePoint,
+        inside: Bool
     ) -> Bool {
         var result = inside
+        // On the face the way is a straight line: edges beside its rectangle cannot cross it.
+        let p = CellProjection.local(from, face: face)
+        let q = CellProjection.local(to, face: face)
+        let pad = EdgeWalk.padding
+        let (pu, pv, qu, qv) = (p.u / p.w, p.v / p.w, q.u / q.w, q.v / q.w)
+        let (u0, u1) = (min(pu, qu) - pad, max(pu, qu) + pad)
+        let (v0, v1) = (min(pv, qv) - pad, max(pv, qv) + pad)
+        var tested = UInt32.max
         for index in range {
-            let edge = Int(segments[Int(lists[index])].edge)
+            let s = segments[Int(lists[index])]
+            if max(s.u0, s.u1) < u0 || min(s.u0, s.u1) > u1 || max(s.v0, s.v1) < v0
+                || min(s.v0, s.v1) > v1
+            {
+                continue
+            }
+            let edge = Int(s.edge)
+            // An edge in two halves has two segments, one after the other: it counts once.
+            if s.edge == tested { continue }
+            tested = s.edge
             if Predicates.crosses(from, to, polygon.vertices[edge], polygon.vertices[edge + 1]) {
                 result.toggle()
             }

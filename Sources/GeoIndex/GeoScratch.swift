@@ -51,6 +51,8 @@ package struct AcceptedSlots {
 package final class GeoScratch {
     var hits = GrowingBuffer<GeoHit>(capacity: 64)
     var slots = GrowingBuffer<Slot>(capacity: 64)
+    /// The other half of sorting slots.
+    var spare = GrowingBuffer<Slot>(capacity: 64)
     var frontier = GrowingBuffer<SearchFrontier.Item>(capacity: 256)
     var walk = EdgeWalk()
 
@@ -81,6 +83,6 @@ package final class GeoScratch {
 
     /// Bytes allocated.
     package var byteCount: Int {
-        hits.byteCount + slots.byteCount + frontier.byteCount + walk.byteCount
+        hits.byteCount + slots.byteCount + spare.byteCount + frontier.byteCount + walk.byteCount
     }
 }

@@ -52,14 +52,12 @@ extension PointIndex {
         scratch.slots.count = 0
         var visitor = CapScan(index: self, cap: cap, accepted: accepted, collects: true)
         visitor.run(&scratch.slots)
-        finish(&scratch.slots)
+        finish(&scratch.slots, &scratch.spare)
     }
 
     /// Sorts slots and drops those that several points brought.
-    func finish(_ slots: inout GrowingBuffer<Slot>) {
-        // SAFETY: `count` slots are initialised.
-        var all = UnsafeMutableBufferPointer(start: slots.base, count: slots.count)
-        all.sort()
+    func finish(_ slots: inout GrowingBuffer<Slot>, _ spare: inout GrowingBuffer<Slot>) {
+        SlotSort.sort(&slots, &spare)
         guard hasExtras && slots.count > 1 else { return }
         var kept = 1
         for index in 1..<slots.count where slots[index] != slots[kept - 1] {
@@ -95,9 +93,9 @@ private struct NearestSearch {
             let zone = Int(item.zone)
             switch item.kind {
             case 0:
-                let q = ZoneFrame.all[zone].local(center)
+                let q = ZoneFrame.packed(ZoneFrame.all[zone].local(center))
                 for number in 0..<zones[zone].count {
-                    let nearest = zones[zone].groups[number].pointee.box.nearest(q)
+                    let nearest = zones[zone].boxes[number].nearest(q)
                     if nearest > worst { continue }
                     SearchFrontier.push(
                         SearchFrontier.Item(
@@ -105,7 +103,7 @@ private struct NearestSearch {
                             group: UInt32(truncatingIfNeeded: number)), &frontier)
                 }
             case 1:
-                let q = ZoneFrame.all[zone].local(center)
+                let q = ZoneFrame.packed(ZoneFrame.all[zone].local(center))
                 let group = zones[zone].groups[Int(item.group)]
                 let chunks = group.pointee.chunks
                 for number in 0..<group.pointee.count {
@@ -212,20 +210,22 @@ private struct CapScan {
             let frame = ZoneFrame.all[zone]
             let reach = limit + frame.chord2.squareRoot()
             if frame.c.chord2(to: cap.center) > reach * reach { continue }
-            let q = frame.local(cap.center)
+            let q = ZoneFrame.packed(frame.local(cap.center))
             for number in 0..<zones[zone].count {
-                scan(zones[zone].groups[number], q, &slots)
+                let box = zones[zone].boxes[number]
+                if box.nearest(q) > cap.chord2 { continue }
+                let isInside = box.furthest(q) <= cap.chord2
+                scan(zones[zone].groups[number], q, isInside: isInside, &slots)
             }
         }
     }
 
     private mutating func scan(
-        _ group: UnsafeMutablePointer<CellGroup>, _ q: SpherePoint,
+        _ group: UnsafeMutablePointer<CellGroup>, _ q: SIMD4<Float>, isInside: Bool,
         _ slots: inout GrowingBuffer<Slot>
     ) {
-        if group.pointee.box.nearest(q) > cap.chord2 { return }
         let sees = collects || !accepted.acceptsAll
-        if !sees && group.pointee.box.furthest(q) <= cap.chord2 {
+        if !sees && isInside {
             count += group.pointee.entryCount
             return
         }

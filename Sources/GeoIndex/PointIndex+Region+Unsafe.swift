@@ -12,7 +12,7 @@ extension PointIndex {
         var visitor = PolygonScan(
             index: self, polygon: polygon, accepted: accepted, scratch: scratch)
         scratch.walk.walk(polygon, visitor: &visitor)
-        finish(&scratch.slots)
+        finish(&scratch.slots, &scratch.spare)
     }
 
     /// All accepted slots with a point in a box, ascending, into the scratch's slots.
@@ -23,22 +23,23 @@ extension PointIndex {
     ) {
         scratch.slots.count = 0
         guard !box.isEmpty else { return }
-        for face in 0..<6 { collect(box, CellID(face: face), accepted, scratch) }
-        finish(&scratch.slots)
+        let tester = BoxTester(box)
+        for face in 0..<6 { collect(tester, CellID(face: face), accepted, scratch) }
+        finish(&scratch.slots, &scratch.spare)
     }
 
     private func collect(
-        _ box: LatLngRect, _ cell: CellID, _ accepted: AcceptedSlots, _ scratch: GeoScratch
+        _ box: BoxTester, _ cell: CellID, _ accepted: AcceptedSlots, _ scratch: GeoScratch
     ) {
         let (first, last) = (cell.rangeMin.rawValue, cell.rangeMax.rawValue)
-        // Splitting takes the corners of four cells: as much as testing some tens of points.
-        let few = 24
+        // Splitting takes four searches and outlines: as much as testing some tens of points.
+        let few = 40
         let count = list.count(first, last, enough: few + 1)
         if count == 0 { return }
         if count > few && !cell.isLeaf {
-            let bound = Cell(cell).rectBound
-            if !box.intersects(bound) { return }
-            if !box.contains(bound) {
+            let position = cell.level == 0 ? .border : box.position(of: Cell(cell))
+            if position == .outside { return }
+            if position == .border {
                 for position in 0..<4 { collect(box, cell.child(position), accepted, scratch) }
                 return
             }

@@ -130,7 +130,7 @@ package final class PointIndex {
         let packed = ZoneFrame.packed(ZoneFrame.all[at.zone].local(p))
         let group = list.zones[at.zone].groups[at.group]
         group.pointee.chunks[at.chunk].box.extend(packed)
-        group.pointee.box.extend(packed)
+        list.zones[at.zone].boxes[at.group].extend(packed)
         refresh(at.zone, at.group)
     }
 
@@ -191,7 +191,7 @@ package final class PointIndex {
                 }
                 whole.extend(chunk.pointee.box)
             }
-            group.pointee.box = whole
+            list.zones[zone].boxes[index] = whole
         }
         // The group before may have been split to make room for this one.
         if first > 0 && list.zones[zone].groups[first - 1].pointee.isStale {
@@ -229,21 +229,22 @@ package final class PointIndex {
             for index in 0..<list.zones[zone].count {
                 let group = list.zones[zone].groups[index].pointee
                 precondition(!group.isStale, "boxes are made right after each change")
+                let box = list.zones[zone].boxes[index]
                 for number in 0..<group.count {
-                    check(group.chunks[number], in: group, zone: zone)
+                    check(group.chunks[number], in: box, zone: zone)
                 }
             }
         }
     }
 
-    private func check(_ chunk: CellChunk, in group: CellGroup, zone: Int) {
+    private func check(_ chunk: CellChunk, in box: ZoneBox, zone: Int) {
         precondition(!chunk.isStale, "boxes are made right after each change")
         for place in 0..<Int(chunk.count) {
             let p = point(chunk.values[place])
             precondition(CellID(p).rawValue == chunk.keys[place], "a pair has its point's cell")
-            let local = ZoneFrame.all[zone].local(p)
+            let local = ZoneFrame.packed(ZoneFrame.all[zone].local(p))
             precondition(chunk.box.nearest(local) == 0, "a chunk's box holds its points")
-            precondition(group.box.nearest(local) == 0, "a group's box holds its points")
+            precondition(box.nearest(local) == 0, "a group's box holds its points")
         }
     }
 }

@@ -157,7 +157,7 @@ package final class ShapeIndex {
                 }
             }
         }
-        sort(&scratch.slots)
+        SlotSort.sort(&scratch.slots, &scratch.spare)
     }
 
     // SAFETY: slots in `list` have an entry in `hot`, whose polygon `shapes` keeps alive.
@@ -165,12 +165,6 @@ package final class ShapeIndex {
         let shape = hot.base[Int(slot)]
         guard let cells = shape.cells else { return shape.center.chord2(to: p) <= shape.chord2 }
         return cells._withUnsafeGuaranteedRef { $0.contains(p, leaf: leaf) }
-    }
-
-    private func sort(_ slots: inout GrowingBuffer<Slot>) {
-        guard slots.count > 1 else { return }
-        var all = UnsafeMutableBufferPointer(start: slots.base, count: slots.count)
-        all.sort()
     }
 
     /// All accepted slots with a shape that may have a place in common with a region, ascending.
@@ -195,7 +189,7 @@ package final class ShapeIndex {
                 take(key, key)
             }
         }
-        sort(&scratch.slots)
+        SlotSort.sort(&scratch.slots, &scratch.spare)
         var result: [Slot] = []
         for index in 0..<scratch.slots.count where result.last != scratch.slots[index] {
             result.append(scratch.slots[index])

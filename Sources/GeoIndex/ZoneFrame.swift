@@ -46,18 +46,18 @@ struct ZoneFrame {
 
 extension ZoneBox {
     /// No point in the box is nearer than this squared chord. `q` is in the frame of the box.
-    @inline(__always) func nearest(_ q: SpherePoint) -> Double {
-        let dx = max(Double(low.x) - q.x, q.x - Double(high.x), 0)
-        let dy = max(Double(low.y) - q.y, q.y - Double(high.y), 0)
-        let dz = max(Double(low.z) - q.z, q.z - Double(high.z), 0)
-        return dx * dx + dy * dy + dz * dz
+    ///
+    /// In Float: the slack of the box covers the rounding of `q`, and the factor that of the sum.
+    @inline(__always) func nearest(_ q: SIMD4<Float>) -> Double {
+        let d = pointwiseMax(pointwiseMax(low - q, q - high), SIMD4(repeating: 0))
+        let squares = d * d
+        return Double(squares[0] + squares[1] + squares[2]) * (1 - 1e-6)
     }
 
     /// No point in the box is further than this squared chord.
-    @inline(__always) func furthest(_ q: SpherePoint) -> Double {
-        let dx = max(q.x - Double(low.x), Double(high.x) - q.x)
-        let dy = max(q.y - Double(low.y), Double(high.y) - q.y)
-        let dz = max(q.z - Double(low.z), Double(high.z) - q.z)
-        return dx * dx + dy * dy + dz * dz
+    @inline(__always) func furthest(_ q: SIMD4<Float>) -> Double {
+        let d = pointwiseMax(q - low, high - q)
+        let squares = d * d
+        return Double(squares[0] + squares[1] + squares[2]) * (1 + 1e-6)
     }
 }

@@ -111,3 +111,31 @@ import Testing
         }
     }
 }
+
+@Suite struct LongEdgeTests {
+    @Test func polygonsWithLongEdgesAreCutRightly() throws {
+        // Edges of 130° and more are handled in halves.
+        var random = SplitMix64(seed: 95)
+        for _ in 0..<20 {
+            let west = -179 + RandomPlaces.unit(&random) * 30
+            let ring = Rings.ring([
+                (west, 3), (west + 140 + RandomPlaces.unit(&random) * 30, -4), (west + 80, 40),
+                (west, 3),
+            ])
+            let polygon = try Polygon(rings: [ring])
+            let cells = PolygonCells(polygon)
+            let index = PointIndex()
+            var expected: [Slot] = []
+            for slot in 0..<800 as Range<Slot> {
+                let place = RandomPlaces.place(&random)
+                index.set(slot, place)
+                let isInside = polygon.contains(SpherePoint(place))
+                if isInside { expected.append(slot) }
+                #expect(cells.contains(SpherePoint(place)) == isInside, "\(west) \(place)")
+            }
+            let scratch = GeoScratch()
+            index.collect(within: polygon, scratch: scratch)
+            #expect(scratch.allSlots == expected)
+        }
+    }
+}
