@@ -78,7 +78,8 @@ extension HNSWGraph {
             let count = walk(query, level: at, ef: ef, from: nearest, scratch)
             nearest = scratch.view.pool[0] & ~1
             takeCandidates(count, plan)
-            choose(count: plan.candidates.count, limit: m, plan)
+            // Above the base links only lead to a start: half as many do it in fewer comparisons.
+            choose(count: plan.candidates.count, limit: at == 0 ? m : (m + 1) / 2, plan)
             if at == 0 { adopt(node, plan) }
             plan.stage(node, at, plan.chosen)
             linkBack(node, query, at, plan)
@@ -91,17 +92,30 @@ extension HNSWGraph {
     func descend(
         _ query: borrowing QueryView, to bottom: Int, _ scratch: SearchScratch
     ) -> UInt64 {
+        var count = 0
+        let nearest = descend(query, to: bottom, ef: 0, scratch, &count)
+        scratch.evaluatedCount += scratch.touchedCount
+        scratch.clear()
+        return nearest
+    }
+
+    /// The same; the best `ef` of what was compared on the way make the pool, and it all stays
+    /// marked as visited.
+    func descend(
+        _ query: borrowing QueryView, to bottom: Int, ef: Int, _ scratch: SearchScratch,
+        _ count: inout Int
+    ) -> UInt64 {
         let (s, entry) = (scratch.view, entry)
         s.touched[0] = entry
         s.visited[Int(entry >> 6)] |= 1 << UInt64(entry & 63)
         scratch.touchedCount = 1
         view.codes.distances(query, s.touched, 1, s.distances)
-        let nearest = HNSWWalk.descend(
-            view, query, from: Candidate.key(s.distances[0], entry), top: top, bottom: bottom, s,
-            &scratch.touchedCount)
-        scratch.evaluatedCount += scratch.touchedCount
-        scratch.clear()
-        return nearest
+        let start = Candidate.key(s.distances[0], entry)
+        s.pool[0] = start
+        count = 1
+        return HNSWWalk.descend(
+            view, query, from: start, top: top, bottom: bottom, ef: ef, s,
+            &scratch.touchedCount, &count)
     }
 
     /// Walks one level from one candidate; the pool holds what it found.

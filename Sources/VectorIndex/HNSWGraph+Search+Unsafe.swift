@@ -128,7 +128,12 @@ extension HNSWGraph {
         _ query: borrowing QueryView, ef: Int, _ scratch: SearchScratch
     ) -> Int {
         guard entry != Self.none else { return 0 }
-        return walk(query, level: 0, ef: ef, from: descend(query, to: 0, scratch), scratch)
+        var count = 0
+        _ = descend(query, to: 0, ef: ef, scratch, &count)
+        count = HNSWWalk.expand(
+            view, query, level: 0, ef: ef, count: count, scratch.view, &scratch.touchedCount)
+        scratch.evaluatedCount += scratch.touchedCount
+        return count
     }
 
     /// Keeps the candidates that `bits` holds; returns how many.

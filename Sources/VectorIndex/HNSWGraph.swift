@@ -3,6 +3,9 @@
 // Yu. A. Malkov, D. A. Yashunin: Efficient and robust approximate nearest neighbor search using
 // Hierarchical Navigable Small World graphs (IEEE TPAMI 2020). Neighbours are chosen by the
 // paper's heuristic (algorithm 4) without extending the candidates; pruned ones are not kept.
+// Different from the paper: above the base an insertion makes m / 2 links; a search takes what it
+// compared on its way down along into the base level's candidates, not the nearest alone; deletion
+// (see the sweep) and the tree of parents are not in the paper.
 //
 //   node    0        1        2        …        a vector's slot, reused after release
 //   codes   [row 0 | row 1 | row 2 | …          what walks compare (VectorRows)

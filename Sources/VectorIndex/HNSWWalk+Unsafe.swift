@@ -50,12 +50,13 @@ enum HNSWWalk {
     }
 
     /// The nearest node to the query that moving along the levels from `top` down to, not
-    /// including, `bottom` leads to. What was compared on the way is in the touched list.
+    /// including, `bottom` leads to. What was compared on the way is in the touched list, and the
+    /// best `ef` of it are added to the pool's `poolCount`.
     ///
     /// A node that was compared before is farther than the best, on lower levels too: never again.
     static func descend(
         _ g: GraphView, _ query: borrowing QueryView, from start: UInt64, top: Int, bottom: Int,
-        _ s: ScratchView, _ touchedCount: inout Int
+        ef: Int, _ s: ScratchView, _ touchedCount: inout Int, _ poolCount: inout Int
     ) -> UInt64 {
         var (best, level, touched) = (start, top, touchedCount)
         while level > bottom {
@@ -66,7 +67,9 @@ enum HNSWWalk {
             g.codes.distances(query, s.touched + touched, count, s.distances)
             var next = best
             for i in 0..<count {
-                next = min(next, Candidate.key(s.distances[i], s.touched[touched &+ i]))
+                let key = Candidate.key(s.distances[i], s.touched[touched &+ i])
+                next = min(next, key)
+                if ef > 0 { _ = insertCandidate(key, s.pool, &poolCount, ef) }
             }
             touched &+= count
             if next == best { level &-= 1 }
