@@ -28,7 +28,10 @@ def read_set(folder):
     folder = pathlib.Path(folder)
     meta = json.loads((folder / "meta.json").read_text())
     width = meta["dimensions"]
-    load = lambda name, kind, columns: np.fromfile(folder / name, kind).reshape(-1, columns)  # noqa: E731
+
+    def load(name, kind, columns):
+        return np.fromfile(folder / name, kind).reshape(-1, columns)
+
     return (meta, load("base.f32", "<f4", width), load("query.f32", "<f4", width),
             load("truth.i32", "<i4", 100))
 

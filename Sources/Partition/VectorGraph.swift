@@ -143,7 +143,7 @@ package final class VectorGraph {
         } catch {
             switch error {
             case .dimensions, .notFinite, .outOfRange, .zeroVector: return nil
-            case .full, .outOfMemory, .setting: fatalError("no room for a vector: \(error)")
+            case .full, .outOfMemory, .setting: fatalError("out of memory: a vector's rows")
             }
         }
     }
