@@ -68,13 +68,17 @@ struct EdgeWalk: ~Copyable {
     private var segments = GrowingBuffer<Segment>(capacity: 64)
     /// Numbers of segments: one list per level of the walk, one after another.
     private var lists = GrowingBuffer<UInt32>(capacity: 256)
+    /// For each place in `lists`, the quarters of its cell that the segment meets.
+    private var quarters = GrowingBuffer<UInt8>(capacity: 256)
     /// The edges of the cell that is visited.
     private var visited = GrowingBuffer<UInt32>(capacity: 64)
 
     init() {}
 
     /// Bytes allocated.
-    var byteCount: Int { segments.byteCount + lists.byteCount + visited.byteCount }
+    var byteCount: Int {
+        segments.byteCount + lists.byteCount + quarters.byteCount + visited.byteCount
+    }
 
     /// Walks one polygon, or the edges of two.
     ///
@@ -177,21 +181,55 @@ struct EdgeWalk: ~Copyable {
             return
         }
         let center = V.needsCenter ? node.cell.center : Polygon.origin
+        markQuarters(range, of: node)
         for position in 0..<4 {
             let child = node.child(position)
             guard visitor.wants(child.cell) else { continue }
             let start = lists.count
-            select(range, meeting: child)
+            let quarter: UInt8 = 1 << ((child.i > node.i ? 2 : 0) + (child.j > node.j ? 1 : 0))
+            for index in range where quarters.base[index] & quarter != 0 {
+                lists.append(lists.base[index])
+            }
             var childInside = inside
             if V.needsCenter {
+                // The middle of a cell is a corner of its child, so the way is in the child.
                 childInside = crossParity(
-                    polygon, range, face: child.face, from: center, to: child.cell.center,
-                    inside: inside)
+                    polygon, start..<lists.count, face: child.face, from: center,
+                    to: child.cell.center, inside: inside)
             }
             descend(
                 polygon, child, lists: start..<lists.count, inside: childInside,
                 visitor: &visitor)
             lists.count = start
+        }
+    }
+
+    /// Notes for each segment of a list which quarters of the cell it meets: bit 2·(i half) + (j
+    /// half). All of them meet the cell.
+    private mutating func markQuarters(_ range: Range<Int>, of node: Node) {
+        quarters.grow(to: lists.count, filler: 0)
+        let pad = EdgeWalk.padding
+        let half = node.size / 2
+        func u(_ column: Int) -> Double { CellProjection.uv(st: Double(column) * 0x1p-30) }
+        let (u0, um, u1) = (u(node.i) - pad, u(node.i + half), u(node.i + node.size) + pad)
+        let (v0, vm, v1) = (u(node.j) - pad, u(node.j + half), u(node.j + node.size) + pad)
+        for index in range {
+            // SAFETY: the list holds numbers of segments, and `quarters` is as long as the lists.
+            let s = segments.base[Int(lists.base[index])]
+            var mask: UInt8 = 0b1111
+            if max(s.u0, s.u1) < um - pad { mask &= 0b0011 }
+            if min(s.u0, s.u1) > um + pad { mask &= 0b1100 }
+            if max(s.v0, s.v1) < vm - pad { mask &= 0b0101 }
+            if min(s.v0, s.v1) > vm + pad { mask &= 0b1010 }
+            // On one side of both middle lines it meets the quarter there, for it meets the cell.
+            if mask.nonzeroBitCount > 1 {
+                let (low, high) = (um - pad, um + pad)
+                if !EdgeWalk.meets(s, u0, high, v0, vm + pad) { mask &= 0b1110 }
+                if !EdgeWalk.meets(s, u0, high, vm - pad, v1) { mask &= 0b1101 }
+                if !EdgeWalk.meets(s, low, u1, v0, vm + pad) { mask &= 0b1011 }
+                if !EdgeWalk.meets(s, low, u1, vm - pad, v1) { mask &= 0b0111 }
+            }
+            quarters.base[index] = mask
         }
     }
 
@@ -225,19 +263,6 @@ struct EdgeWalk: ~Copyable {
             }
         }
         return result
-    }
-
-    /// Appends to `lists` the segments among `range` that meet a cell.
-    private mutating func select(_ range: Range<Int>, meeting node: Node) {
-        let pad = EdgeWalk.padding
-        let u0 = CellProjection.uv(st: Double(node.i) * 0x1p-30) - pad
-        let u1 = CellProjection.uv(st: Double(node.i + node.size) * 0x1p-30) + pad
-        let v0 = CellProjection.uv(st: Double(node.j) * 0x1p-30) - pad
-        let v1 = CellProjection.uv(st: Double(node.j + node.size) * 0x1p-30) + pad
-        for index in range {
-            let number = lists[index]
-            if EdgeWalk.meets(segments[Int(number)], u0, u1, v0, v1) { lists.append(number) }
-        }
     }
 
     @inline(__always)

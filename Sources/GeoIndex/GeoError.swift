@@ -18,7 +18,7 @@ package enum GeoError: Error, Equatable, Sendable {
 
     /// No polygon, or a polygon without rings.
     case empty(polygon: Int)
-    /// A ring of less than four positions, the closing one included.
+    /// A ring of less than four positions, the closing one included and repetitions not.
     case tooFewPositions(polygon: Int, ring: Int, count: Int)
     /// The last position is not the first.
     case unclosedRing(polygon: Int, ring: Int)
@@ -28,7 +28,7 @@ package enum GeoError: Error, Equatable, Sendable {
     case latitudeOutOfRange(Place, value: Double)
     /// A longitude outside of [-180, 180].
     case longitudeOutOfRange(Place, value: Double)
-    /// A position occurs twice in its ring.
+    /// A position occurs twice in its ring, with others in between.
     case duplicateVertex(Place, first: Int)
     /// Two positions that follow each other are (nearly) antipodes: the edge has no direction.
     case edgeTooLong(Place)

@@ -55,7 +55,8 @@ struct PolygonBuilder {
 
     /// Checks a ring by itself and takes it.
     mutating func add(_ positions: [LatLng], polygon: Int, ring: Int) throws(GeoError) {
-        var corners = try PolygonBuilder.corners(positions, polygon: polygon, ring: ring)
+        let checked = try PolygonBuilder.corners(positions, polygon: polygon, ring: ring)
+        var corners = checked.points
         if PolygonBuilder.isFlat(corners) { throw .noArea(polygon: polygon, ring: ring) }
         let turning = PolygonBuilder.turning(corners)
         // The angles to turn left on the way around make a full turn less the area on the left.
@@ -72,13 +73,14 @@ struct PolygonBuilder {
         rings.append(
             Polygon.Ring(
                 start: start, count: corners.count, polygon: polygon, ring: ring,
-                isReversed: isClockwise != (ring > 0)))
+                isReversed: isClockwise != (ring > 0), given: checked.given))
     }
 
-    /// The vertices of a ring without the repeated one.
+    /// The vertices of a ring without those that repeat the one before, as the last does; and where
+    /// each stands in the input, if that is not its own place.
     private static func corners(
         _ positions: [LatLng], polygon: Int, ring: Int
-    ) throws(GeoError) -> [SpherePoint] {
+    ) throws(GeoError) -> (points: [SpherePoint], given: [Int]) {
         func place(_ vertex: Int) -> GeoError.Place {
             GeoError.Place(polygon: polygon, ring: ring, vertex: vertex)
         }
@@ -100,18 +102,30 @@ struct PolygonBuilder {
         guard points.first == points.last else {
             throw .unclosedRing(polygon: polygon, ring: ring)
         }
+        var (kept, given) = ([SpherePoint](), [Int]())
         var seen: [SpherePoint: Int] = [:]
         seen.reserveCapacity(points.count)
-        for index in 0..<points.count - 1 {
-            if let first = seen.updateValue(index, forKey: points[index]) {
+        for (index, point) in points.enumerated() where point != kept.last {
+            // 179.9°: beyond it rounding moves the middle of an edge by more than cells are padded.
+            if let last = kept.last, last.dot(point) < -0.999_998_4 {
+                throw .edgeTooLong(place(given[given.count - 1]))
+            }
+            if index > 0 && point == points[0] && isClosed(points, from: index) { break }
+            if let first = seen.updateValue(index, forKey: point) {
                 throw .duplicateVertex(place(index), first: first)
             }
-            // 179.9°: beyond it rounding moves the middle of an edge by more than cells are padded.
-            if points[index].dot(points[index + 1]) < -0.999_998_4 {
-                throw .edgeTooLong(place(index))
-            }
+            kept.append(point)
+            given.append(index)
         }
-        return Array(points.dropLast())
+        guard kept.count >= 3 else {
+            throw .tooFewPositions(polygon: polygon, ring: ring, count: kept.count + 1)
+        }
+        return (kept, kept.count == points.count - 1 ? [] : given)
+    }
+
+    /// Whether all positions from one on are the first again.
+    private static func isClosed(_ points: [SpherePoint], from index: Int) -> Bool {
+        points[index...].allSatisfy { $0 == points[0] }
     }
 
     /// One of several names of the same place.

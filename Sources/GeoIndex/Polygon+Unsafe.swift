@@ -22,6 +22,8 @@ package final class Polygon: @unchecked Sendable {
         var ring: Int
         /// Whether its vertices stand here in the opposite order of the input.
         var isReversed: Bool
+        /// Where each vertex of the input's order stood in it; empty if none was left out.
+        var given: [Int]
     }
 
     // SAFETY: `vertexCount` vertices and `edgeCount` numbers, initialised in init, freed in deinit.
@@ -125,8 +127,8 @@ package final class Polygon: @unchecked Sendable {
         let ring = ring(of: vertex)
         let index = vertex - ring.start
         // Reversed, edge k runs from vertex n - 1 - k to n - 2 - k of the input.
-        let given =
-            ring.isReversed ? (2 * ring.count - 2 - index) % ring.count : index
+        let own = ring.isReversed ? (2 * ring.count - 2 - index) % ring.count : index
+        let given = ring.given.isEmpty ? own : ring.given[own]
         return GeoError.Place(polygon: ring.polygon, ring: ring.ring, vertex: given)
     }
 }

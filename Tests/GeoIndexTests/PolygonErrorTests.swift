@@ -100,6 +100,21 @@ import Testing
         #expect(several([[square], []]) == .empty(polygon: 1))
     }
 
+    @Test func positionsThatRepeatTheOneBeforeAreLeftOut() throws {
+        let given = [(0.0, 0.0), (0, 0), (10, 0), (10, 0), (10, 10), (0, 10), (0, 0), (0, 0)]
+        let polygon = try Polygon(rings: [Rings.ring(given)])
+        let same = try Polygon(rings: [Rings.ring(square)])
+        #expect(polygon.area == same.area && polygon.edgeCount == 4)
+        #expect(
+            error([[(0, 0), (0, 0), (1, 1), (1, 1), (0, 0)]])
+                == .tooFewPositions(polygon: 0, ring: 0, count: 3))
+        // Places of mistakes count what was left out.
+        switch error([[(0, 0), (0, 0), (0, 0), (10, 10), (10, 0), (0, 12), (0, 0)]]) {
+        case .selfCrossing(let a, let b): #expect(Set([a.vertex, b.vertex]) == [0, 4])
+        case let other: Issue.record("\(String(describing: other))")
+        }
+    }
+
     @Test func limitsHold() {
         #expect(
             throws: GeoError.tooManyVertices(count: 5, limit: 4),
