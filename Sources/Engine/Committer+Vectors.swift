@@ -86,6 +86,9 @@ extension Committer {
 
     // MARK: - Holding back
 
+    /// Vectors of one group at most, and more: its entries are numbered with 16 bits.
+    private static let groupCountMax = 65_536
+
     /// How long a group waits for the builders before its writes are refused.
     private static let builderPatienceNanoseconds: UInt64 = 5_000_000_000
 
@@ -113,8 +116,14 @@ extension Committer {
         let limit = options.limits.vectorTailCountMax
         for field in view.partitions[partition].vectorFields
         where vectors.contains(where: { $0.field == field.field.number }) {
-            // A group that was let in may go over by its own size.
-            if field.index.tailCount >= limit + 4_096 {
+            if field.index.isFull(for: Self.groupCountMax) {
+                throw EngineError(
+                    .limit, field.field.path,
+                    "at most \(VectorGraph.nodeCountMax) vectors in a partition",
+                    hint: "RESHARD makes more partitions")
+            }
+            // Looked at before the group is applied: the tail goes over by the group at most.
+            if field.index.tailCount >= limit {
                 throw EngineError(
                     .busy, field.field.path, "too many vectors wait to be linked",
                     hint: "send it again a little later")

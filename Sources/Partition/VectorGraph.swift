@@ -86,6 +86,12 @@ package final class VectorGraph {
         }
     }
 
+    /// Nodes of one index at most: addresses are set apart for so many.
+    package static var nodeCountMax: Int { 1 << 24 }
+
+    /// Whether `count` more vectors may not fit.
+    package func isFull(for count: Int) -> Bool { nodeCount + count > Self.nodeCountMax }
+
     /// Nodes that are not retired.
     package var liveCount: Int {
         switch kind {
