@@ -234,26 +234,4 @@ package final class NearestSearch {
             }
         }
     }
-
-    // MARK: - Distances between vectors
-
-    /// The distance of two vectors by a field's metric, as the index would give it.
-    package static func distance(_ a: [Float], _ b: [Float], _ field: Field) -> Float {
-        guard case .vector(let options) = field.type, a.count == b.count else { return .infinity }
-        var (dot, square, other, difference): (Float, Float, Float, Float) = (0, 0, 0, 0)
-        for index in a.indices {
-            dot += a[index] * b[index]
-            square += a[index] * a[index]
-            other += b[index] * b[index]
-            let gap = a[index] - b[index]
-            difference += gap * gap
-        }
-        switch options.metric {
-        case .cosine:
-            let length = (square * other).squareRoot()
-            return length > 0 ? 1 - dot / length : 1
-        case .ip: return -dot
-        case .l2: return difference
-        }
-    }
 }

@@ -6,13 +6,14 @@ import Schema
 /// Carries out one lookup by nearness in slices, at one version.
 ///
 /// ```
-/// history ─> target ─> filter ─> search (each partition) ─> rank ─> finished
+/// history ─> target ─> filter ─> search (each partition) ─> rank (─> spread) ─> finished
 /// ```
 /// - history: the documents of another collection that name what was liked.
 /// - target: the vector that hits are to be near to.
 /// - filter: which rows may be hits, as a bitmap for each partition.
 /// - search: the nearest of each partition; see ``NearestSearch``.
-/// - rank: the partitions' hits merged, spread out if asked for, cut.
+/// - rank: the partitions' hits merged and cut.
+/// - spread: hits chosen so that they differ, where it is asked for; see ``Spread``.
 ///
 /// The version stays pinned until ``finish()``. Not Sendable: runs on the thread of its context.
 package final class SimilarExecution {
@@ -22,6 +23,7 @@ package final class SimilarExecution {
         case filter
         case search(partition: Int)
         case rank
+        case spread
         case finished
     }
 
@@ -40,6 +42,9 @@ package final class SimilarExecution {
     var excluded: [[UInt8]]
     private let isMeasured: Bool
     private var searches: [NearestSearch] = []
+    /// What the hits are chosen from while they are spread out.
+    private var candidates: [Candidate] = []
+    private var spread: Spread?
     private var holdsPin: Bool
     private var phaseStarted: UInt64
 
@@ -117,7 +122,7 @@ package final class SimilarExecution {
                         hint: "raise TIMEOUT, ask for PARTIAL, or leave EXACT out")
                 }
                 outcome.isPartial = true
-                rank()
+                phase == .spread ? finishSpread() : rank()
                 break
             }
             if now >= deadline { return false }
@@ -150,6 +155,7 @@ package final class SimilarExecution {
             phase = .search(partition: 0)
         case .search(let index): search(index, until: deadline)
         case .rank: rank()
+        case .spread: if spread?.run(until: deadline) ?? true { finishSpread() }
         case .finished: return
         }
     }
@@ -168,9 +174,8 @@ package final class SimilarExecution {
 
     /// Neighbours that each partition is asked for: what may fall away later comes on top.
     private var neededCount: Int {
-        var needed = request.count + excluded.count
-        if request.diversity != nil { needed = max(4 * needed, 64) }
-        return needed
+        let wanted = request.count
+        return excluded.count + (request.diversity == nil ? wanted : Self.spreadCount(wanted))
     }
 
     private func search(_ index: Int, until deadline: UInt64) {
@@ -234,21 +239,35 @@ package final class SimilarExecution {
             outcome.total += search.matchCount
         }
         outcome.isExact = searches.allSatisfy(\.isExact) && !outcome.isPartial
-        outcome.hits = withLocks {
+        withLocks {
             candidates.sort {
                 $0.distance != $1.distance
                     ? $0.distance < $1.distance : id($0).lexicographicallyPrecedes(id($1))
             }
-            return chosen(of: candidates).map { hit($0) }
+            drop(&candidates)
         }
+        guard let diversity = request.diversity, !outcome.isPartial else {
+            return answer(candidates.prefix(request.count))
+        }
+        self.candidates = Array(candidates.prefix(Self.spreadCount(request.count)))
+        spread = makeSpread(diversity)
+        phase = .spread
+    }
+
+    private func finishSpread() {
+        let chosen = spread?.chosen ?? []
+        answer(chosen.map { candidates[$0] }[...])
+    }
+
+    private func answer(_ chosen: ArraySlice<Candidate>) {
+        outcome.hits = withLocks { chosen.map { hit($0) } }
         offerForRecall()
         note("rank", request.diversity == nil ? "by score" : "spread out", rows: outcome.hits.count)
         phase = .finished
     }
 
-    /// What stays of the candidates, best first, and no more than were asked for.
-    private func chosen(of candidates: [Candidate]) -> ArraySlice<Candidate> {
-        var candidates = candidates
+    /// Drops the candidates that are no hits.
+    private func drop(_ candidates: inout [Candidate]) {
         if !excluded.isEmpty {
             let gone = Set(excluded)
             candidates.removeAll { gone.contains([UInt8](id($0))) }
@@ -256,8 +275,6 @@ package final class SimilarExecution {
         if let least = request.scoreMin {
             candidates.removeAll { score($0.distance).score < least }
         }
-        if let diversity = request.diversity { candidates = spread(candidates, diversity) }
-        return candidates.prefix(request.count)
     }
 
     private func hit(_ candidate: Candidate) -> SimilarHit {
@@ -296,32 +313,20 @@ package final class SimilarExecution {
         }
     }
 
-    /// Maximal marginal relevance (Carbonell and Goldstein 1998): each next hit is the candidate
-    /// with the most of (1 - diversity) × score - diversity × its likeness to the hits before it.
-    private func spread(_ candidates: [Candidate], _ diversity: Double) -> [Candidate] {
-        let vectors = candidates.map {
-            view.partitions[$0.partition].vector(of: $0.slot, field: request.field.number) ?? []
+    /// Candidates that a number of spread-out hits is chosen from.
+    private static func spreadCount(_ count: Int) -> Int { max(4 * count, 64) }
+
+    private func makeSpread(_ diversity: Double) -> Spread? {
+        guard case .vector(let options) = request.field.type else { return nil }
+        // The locks are held for one vector at a time: there may be thousands.
+        let vectors = candidates.map { candidate in
+            let partition = view.partitions[candidate.partition]
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return partition.vector(of: candidate.slot, field: request.field.number) ?? []
         }
-        var left = Array(candidates.indices)
-        var likeness = [Double](repeating: -.infinity, count: candidates.count)
-        var chosen: [Candidate] = []
-        while chosen.count < request.count, !left.isEmpty {
-            var best = 0
-            var bestWorth = -Double.infinity
-            for (place, index) in left.enumerated() {
-                let worth =
-                    (1 - diversity) * score(candidates[index].distance).score
-                    - (chosen.isEmpty ? 0 : diversity * likeness[index])
-                if worth > bestWorth { (best, bestWorth) = (place, worth) }
-            }
-            let index = left.remove(at: best)
-            chosen.append(candidates[index])
-            for other in left {
-                let distance = NearestSearch.distance(
-                    vectors[index], vectors[other], request.field)
-                likeness[other] = max(likeness[other], score(distance).score)
-            }
-        }
-        return chosen
+        return Spread(
+            scores: candidates.map { score($0.distance).score }, vectors: vectors, options,
+            diversity: diversity, count: request.count)
     }
 }
