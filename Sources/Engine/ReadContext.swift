@@ -241,7 +241,11 @@ package final class ReadContext {
             key = try self.key(from: key, at: version, view)
             isPresent = key != .none
         }
-        guard key != .none, isPresent else { return body(nil) }
+        guard key != .none, isPresent else {
+            // It may have been trimmed with its tombstone a moment ago.
+            try check(version)
+            return body(nil)
+        }
         let result: T? = try withEntryIfThere(key) { entry in
             if entry.isTombstone { return body(nil) }
             return body(

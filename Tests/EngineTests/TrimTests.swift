@@ -103,4 +103,26 @@ import Testing
         #expect(left.live == truth.live)
         #expect(left.superseded == truth.superseded)
     }
+
+    /// A removed document's head goes with its tombstone: a walk at an older version that has not
+    /// come to it yet must not take it for one that never was.
+    @Test func lookupAtAVersionThatIsTrimmedMeanwhileIsAGap() throws {
+        let harness = try EngineHarness(partitions: 1) { $0.retentionMilliseconds = 3_600_000 }
+        try harness.create("c")
+        harness.write(try (0..<300).map { .one(try harness.put("d\($0)", "{}")) })
+        var request = try harness.request()
+        request.version = harness.engine.publishedVersion
+        for number in 250..<300 { harness.write(.one(harness.remove("d\(number)"))) }
+        let execution = try FindExecution(request, context: harness.context)
+        defer { execution.finish() }
+        _ = try execution.run(until: 0)
+        harness.context.endTransaction()
+        letTimePass()
+        harness.engine.shared.updateSettings { $0.retentionMilliseconds = 0 }
+        #expect(try harness.trimAll())
+        let error = #expect(throws: EngineError.self) {
+            while try !execution.run(until: .max) {}
+        }
+        #expect(error?.code == .gap)
+    }
 }
