@@ -7,9 +7,8 @@ import time
 
 import pytest
 
-from aisle_resp import Lookup, RespError, as_map
-from aisle_server import PATIENCE
-from test_schema import flat, job_of, wait_for_job
+from aisle_resp import RespError
+from test_schema import job_of, wait_for_job
 from vector_shelf import (
     FIELDS, KINDS, SMALL, Shelf, gauss, index_entry, likeness, narrow, pack, similar, vector_field,
     wait_until_linked)
