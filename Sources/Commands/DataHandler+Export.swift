@@ -277,8 +277,8 @@ final class ExportWriter {
             }
             do throws(EngineError) {
                 for row in rows { try append(row) }
-            } catch  where error.code == .corrupt && cursor.execution.collectionIsGone {
-                throw EngineError(.notFound, "", "the collection has been dropped")
+            } catch  where error.code == .corrupt {
+                throw cursor.execution.reasonForMissing
             }
             count += rows.count
             if Clock.monotonicNanoseconds() >= deadline { return false }

@@ -43,8 +43,6 @@ package final class Committer: @unchecked Sendable {
     var replies = IdempotencyTable()
     /// The version of the newest entry in the log.
     var lastVersion: Version
-    /// Bytes of log entries that are the newest of their document.
-    var liveByteCount: Int64 = 0
     /// Nothing superseded at or before this version is promised to be there.
     var trimHorizon = Version.zero
     var tail: LogTail?

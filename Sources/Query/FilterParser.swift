@@ -277,6 +277,8 @@ struct FilterParser {
                 options: letters,
                 byteCountMax: limits.regexByteCountMax
             )
+        } catch RegexError.tooLong(let maximum) {
+            throw .limit(name: "bytes of $regex", maximum: maximum)
         } catch {
             throw .invalid(
                 path: path,

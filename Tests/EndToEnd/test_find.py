@@ -114,6 +114,12 @@ def test_wrong_filters(db3, table, query):
     assert db3.code("COUNT", table, query) == reply.code
 
 
+def test_a_pattern_has_a_bound(db3, table):
+    reply = db3.reply("COUNT", table, '{"a":{"$regex":"' + "a" * 257 + '"}}')
+    assert reply.code == "LIMIT" and "256" in reply.text
+    assert db3.call("COUNT", table, '{"a":{"$regex":"' + "a" * 256 + '"}}') == 0
+
+
 def test_sorts(db3, table):
     # Null and absent come first; ties stand by id.
     assert find(db3, table, "{}", "SORT", "a").ids == "d4 d5 d6 d1 d2 d3".split()

@@ -3,8 +3,11 @@ package import Primitives
 
 /// The matches themselves, for exports and removals. Only until ``FindExecution/finish()``.
 extension FindExecution {
-    /// Whether the collection has been dropped since: its entries may be gone.
-    package var collectionIsGone: Bool { context.catalog.byID[request.view.id] == nil }
+    /// Why a match's entry is not there: its collection was dropped, what an older version saw has
+    /// been trimmed, or the log is damaged.
+    package var reasonForMissing: EngineError {
+        context.missing(request.view, request.version ?? version)
+    }
 
     /// Up to `limit` matches from a place on; moves the place on. Empty at the end.
     ///
