@@ -30,6 +30,13 @@ package struct Cap: Sendable, Hashable {
         center.chord2(to: p) <= chord2
     }
 
+    /// Caps whose squared chord is less are convex, with room for rounding: the limit is 2. What
+    /// has its border in one has its smaller side in it, and nothing at the antipode.
+    static let convexMax = 1.9
+
+    /// The place opposite of the centre.
+    var antipode: SpherePoint { SpherePoint(x: -center.x, y: -center.y, z: -center.z) }
+
     /// A cap that holds the places and more by the rounding of its making; empty for none.
     ///
     /// - Complexity: O(n).

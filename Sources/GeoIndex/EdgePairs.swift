@@ -206,13 +206,17 @@ private struct RingOutline {
         self.ring = ring
         bound = Cap.holding(
             UnsafeBufferPointer(start: polygon.vertices + ring.start, count: ring.count))
-        // From a corner, as when the polygon was made; holes are stored in the other direction.
+        // As when the polygon was made; holes are stored in the other direction.
         let vertex = polygon.vertices + ring.start
-        let holds =
-            ring.ring == 0
-            ? Predicates.cornerHolds(vertex[0], vertex[1], vertex[2])
-            : Predicates.cornerHolds(vertex[2], vertex[1], vertex[0])
-        originInside = holds != RingOutline.parity(polygon, ring, to: vertex[1])
+        var (holds, place) = (false, bound.antipode)
+        if bound.chord2 >= Cap.convexMax {
+            holds =
+                ring.ring == 0
+                ? Predicates.cornerHolds(vertex[0], vertex[1], vertex[2])
+                : Predicates.cornerHolds(vertex[2], vertex[1], vertex[0])
+            place = vertex[1]
+        }
+        originInside = holds != RingOutline.parity(polygon, ring, to: place)
     }
 
     private static func parity(_ polygon: Polygon, _ ring: Polygon.Ring, to p: SpherePoint) -> Bool
@@ -228,14 +232,16 @@ private struct RingOutline {
     }
 
     func contains(_ p: SpherePoint) -> Bool {
-        if bound.chord2 < 1.9 && !bound.contains(p) { return false }
+        if bound.chord2 < Cap.convexMax && !bound.contains(p) { return false }
         return originInside != RingOutline.parity(polygon, ring, to: p)
     }
 
     /// Whether the other ring lies inside of this one. They do not cross.
     func holds(_ other: RingOutline) -> Bool {
         let distance = bound.center.angle(to: other.bound.center)
-        if bound.chord2 < 1.9 && distance > bound.angle + other.bound.angle { return false }
+        if bound.chord2 < Cap.convexMax && distance > bound.angle + other.bound.angle {
+            return false
+        }
         let own = Set(
             UnsafeBufferPointer(start: polygon.vertices + ring.start, count: ring.count))
         for vertex in other.ring.start..<other.ring.start + other.ring.count

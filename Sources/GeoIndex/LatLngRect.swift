@@ -23,6 +23,12 @@ package struct LatLngRect: Sendable, Hashable {
         self.east = east
     }
 
+    /// Latitudes and longitudes in their ranges and none NaN: what searches and coverings need.
+    package var isValid: Bool {
+        south.magnitude <= 90 && north.magnitude <= 90 && west.magnitude <= 180
+            && east.magnitude <= 180
+    }
+
     package var isEmpty: Bool { !(south <= north) }
 
     static func wrapped(_ longitude: Double) -> Double {

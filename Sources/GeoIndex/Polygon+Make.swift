@@ -179,11 +179,17 @@ struct PolygonBuilder {
 
     /// Whether a ring that runs counterclockwise holds `Polygon.origin`.
     private static func holdsOrigin(_ corners: [SpherePoint]) -> Bool {
-        // The corner says whether its vertex is inside; crossings on the way there say the rest.
-        var inside = Predicates.cornerHolds(corners[0], corners[1], corners[2])
+        let bound = corners.withUnsafeBufferPointer { Cap.holding($0) }
+        var (inside, place) = (false, bound.antipode)
+        if bound.chord2 >= Cap.convexMax {
+            // The corner says whether its vertex is inside; crossings on the way there say the
+            // rest.
+            inside = Predicates.cornerHolds(corners[0], corners[1], corners[2])
+            place = corners[1]
+        }
         for index in 0..<corners.count {
             let next = index + 1 == corners.count ? 0 : index + 1
-            if Predicates.crosses(Polygon.origin, corners[1], corners[index], corners[next]) {
+            if Predicates.crosses(Polygon.origin, place, corners[index], corners[next]) {
                 inside.toggle()
             }
         }

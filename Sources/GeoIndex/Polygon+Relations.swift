@@ -8,15 +8,9 @@ extension Polygon {
         guard boundsMeet(bound, other.bound) else { return false }
         let meetings = meetings(with: other)
         if meetings.crossing != nil { return true }
-        for pair in meetings.shared {
-            let (a, b) = corners(pair, other)
-            let isApart =
-                Predicates.ordered(a.before, b.after, b.before, around: a.vertex)
-                && Predicates.ordered(b.before, a.after, a.before, around: a.vertex)
-            if !isApart { return true }
-        }
-        // Not crossing, each ring is wholly on one side of the other polygon.
         let shared = sharedVertices(meetings, other)
+        for corners in shared.values where corners.overlap { return true }
+        // Not crossing, each ring is wholly on one side of the other polygon.
         return hasRing(of: other, sharing: shared) { self.contains($0) }
             || hasRing(of: self, sharing: shared) { other.contains($0) }
     }
@@ -29,14 +23,8 @@ extension Polygon {
         guard boundsMeet(bound, other.bound) else { return false }
         let meetings = meetings(with: other)
         if meetings.crossing != nil { return false }
-        for pair in meetings.shared {
-            let (a, b) = corners(pair, other)
-            let holds =
-                Predicates.ordered(a.after, b.after, b.before, around: a.vertex)
-                && Predicates.ordered(b.before, a.before, a.after, around: a.vertex)
-            if !holds { return false }
-        }
         let shared = sharedVertices(meetings, other)
+        for corners in shared.values where !corners.firstHoldsSecond { return false }
         return !hasRing(of: other, sharing: shared) { !self.contains($0) }
             && !hasRing(of: self, sharing: shared) { other.contains($0) }
     }
@@ -45,31 +33,97 @@ extension Polygon {
         a.center.angle(to: b.center) <= a.angle + b.angle + 1e-12
     }
 
-    /// The corners of the two polygons at a vertex that they share.
-    private func corners(_ pair: (UInt32, UInt32), _ other: Polygon) -> (Corner, Corner) {
-        let mask: UInt32 = 0x7FFF_FFFF
-        return pair.0 >> 31 == 0
-            ? (corner(of: Int(pair.0)), other.corner(of: Int(pair.1 & mask)))
-            : (corner(of: Int(pair.1)), other.corner(of: Int(pair.0 & mask)))
-    }
-
-    private func sharedVertices(_ meetings: EdgeMeetings, _ other: Polygon) -> Set<SpherePoint> {
-        Set(meetings.shared.map { corners($0, other).0.vertex })
+    /// The corners of both polygons at each vertex that they share.
+    private func sharedVertices(
+        _ meetings: EdgeMeetings, _ other: Polygon
+    ) -> [SpherePoint: SharedCorners] {
+        var result: [SpherePoint: SharedCorners] = [:]
+        for pair in meetings.shared {
+            let isFirst = pair.0 >> 31 == 0
+            let own = Int(isFirst ? pair.0 : pair.1)
+            let foreign = Int((isFirst ? pair.1 : pair.0) & 0x7FFF_FFFF)
+            let corner = corner(of: own)
+            result[corner.vertex, default: SharedCorners()].add(
+                corner, isFirst: true)
+            result[corner.vertex, default: SharedCorners()].add(
+                other.corner(of: foreign), isFirst: false)
+        }
+        return result
     }
 
     /// Whether the first vertex of some ring that is not shared passes a test. A ring whose
     /// vertices are all shared was judged at its corners.
     private func hasRing(
-        of polygon: Polygon, sharing shared: Set<SpherePoint>, where test: (SpherePoint) -> Bool
+        of polygon: Polygon, sharing shared: [SpherePoint: SharedCorners],
+        where test: (SpherePoint) -> Bool
     ) -> Bool {
         for ring in polygon.rings {
             for vertex in ring.start..<ring.start + ring.count
-            where shared.isEmpty || !shared.contains(polygon.vertices[vertex]) {
+            where shared[polygon.vertices[vertex]] == nil {
                 if test(polygon.vertices[vertex]) { return true }
                 break
             }
         }
         return false
+    }
+}
+
+/// How two polygons lie around a vertex that they share. Several rings of each may meet there.
+///
+/// The legs of all corners divide the surroundings into sectors. In the sector that follows a leg
+/// counterclockwise a polygon is or is not, wholly: it has no border there.
+private struct SharedCorners {
+    private struct Side {
+        var corners: [Corner] = []
+
+        /// Whether the polygon is in the sector after the leg to `p`.
+        func holdsSector(after p: SpherePoint) -> Bool {
+            // Each ring with a corner here turns inside into outside; and the polygon is on the
+            // left of each of its edges, so in the sector after the leg that goes out.
+            isOddLeft(after: p) == isOddLeft(after: corners[0].after)
+        }
+
+        private func isOddLeft(after p: SpherePoint) -> Bool {
+            var odd = false
+            for corner in corners where SharedCorners.isLeft(of: corner, after: p) {
+                odd.toggle()
+            }
+            return odd
+        }
+    }
+
+    private var first = Side()
+    private var second = Side()
+
+    /// Notes a corner, once however often it is added.
+    mutating func add(_ corner: Corner, isFirst: Bool) {
+        var side = isFirst ? first : second
+        let isKnown = side.corners.contains {
+            $0.before == corner.before && $0.after == corner.after
+        }
+        if isKnown { return }
+        side.corners.append(corner)
+        if isFirst { first = side } else { second = side }
+    }
+
+    private static func isLeft(of corner: Corner, after p: SpherePoint) -> Bool {
+        if p == corner.after { return true }
+        if p == corner.before { return false }
+        return Predicates.ordered(corner.after, p, corner.before, around: corner.vertex)
+    }
+
+    private var legs: [SpherePoint] {
+        (first.corners + second.corners).flatMap { [$0.before, $0.after] }
+    }
+
+    /// Whether both polygons are in some sector.
+    var overlap: Bool {
+        legs.contains { first.holdsSector(after: $0) && second.holdsSector(after: $0) }
+    }
+
+    /// Whether the first polygon is in all sectors of the second.
+    var firstHoldsSecond: Bool {
+        legs.allSatisfy { first.holdsSector(after: $0) || !second.holdsSector(after: $0) }
     }
 }
 

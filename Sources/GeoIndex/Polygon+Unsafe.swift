@@ -64,7 +64,7 @@ package final class Polygon: @unchecked Sendable {
         self.edges = UnsafePointer(edges)
         let cap = Cap.holding(UnsafeBufferPointer(start: vertices, count: source.count))
         // Caps below a hemisphere are convex, so that they hold the edges and the smaller side.
-        bound = cap.chord2 < 1.9 ? cap : Cap(center: cap.center, chord2: 4)
+        bound = cap.chord2 < Cap.convexMax ? cap : Cap(center: cap.center, chord2: 4)
     }
 
     deinit {
