@@ -31,7 +31,8 @@ private final class EchoServer: Sendable {
         }
     }
 
-    deinit { unlink(path) }
+    /// Takes the socket's file away. Not when the object goes: it goes with its last use.
+    func remove() { unlink(path) }
 
     private static func serve(_ client: Int32, _ reply: String, _ stallAfter: Int) {
         defer { close(client) }
@@ -79,6 +80,7 @@ private final class EchoServer: Sendable {
 
 @Test func scenariosAreMeasuredAndReported() throws {
     let server = EchoServer(reply: "+OK\r\n")
+    defer { server.remove() }
     let options = server.options(["ping", "fetch-p16", "filter-sort", "facets", "mixed-95-5"])
     let rows = try BenchRun(options, log: { _ in }).run()
     #expect(rows.map(\.name) == options.scenarios)
@@ -95,6 +97,7 @@ private final class EchoServer: Sendable {
 
 @Test func errorRepliesFailAScenario() throws {
     let server = EchoServer(reply: "-ERR no\r\n")
+    defer { server.remove() }
     let rows = try BenchRun(server.options(["fetch"]), log: { _ in }).run()
     #expect(rows[0].errorCount > 0)
     #expect(rows[0].firstError == "ERR no")
@@ -102,7 +105,9 @@ private final class EchoServer: Sendable {
 }
 
 @Test func anOpenLoopShowsAStallThatAClosedOneHides() throws {
-    var options = EchoServer(reply: "+OK\r\n", stallAfter: 500).options(["ping"])
+    let server = EchoServer(reply: "+OK\r\n", stallAfter: 500)
+    defer { server.remove() }
+    var options = server.options(["ping"])
     options.connections = 1
     options.rate = 1_000
     options.seconds = 1
