@@ -18,9 +18,10 @@ CODE = {".swift", ".c", ".cpp", ".h", ".py", ".sh"}
 
 #: Modules whose start-up time and portability must not hang on Foundation.
 NO_FOUNDATION = {"Primitives", "Documents", "Schema", "Query", "ColumnIndex", "DocumentStore",
-                 "Partition", "Engine", "RESP"}
+                 "VectorIndex", "GeoIndex", "Partition", "Engine", "RESP"}
 #: Modules whose results depend on their arguments alone: clock and randomness are passed in.
-DETERMINISTIC = {"Documents", "Schema", "Query", "ColumnIndex", "Partition"}
+DETERMINISTIC = {"Documents", "Schema", "Query", "ColumnIndex", "VectorIndex", "GeoIndex",
+                 "Partition"}
 #: Modules that may write to standard output.
 TALKATIVE = {"aisle", "Bench", "Importer", "Client"}
 
