@@ -316,6 +316,16 @@ package final class CollectionPartition: @unchecked Sendable {
         }
     }
 
+    /// Whether ``idKey(_:)`` orders rows of all these partitions alike: they leave out the same.
+    package static func idKeysCompare(_ partitions: [CollectionPartition]) -> Bool {
+        let used = partitions.filter { $0.rows.slotBound > 0 }
+        guard let first = used.first else { return true }
+        return used.allSatisfy { $0.commonIDPrefix == first.commonIDPrefix }
+    }
+
+    /// The row's id in the order of ids, as far as eight bytes tell: equal keys decide nothing.
+    package func idKey(_ slot: Slot) -> Int64 { idOrder.key(slot) }
+
     /// Where an id that may not be here stands in ``idOrder``. An id outside of the common prefix
     /// comes before or behind all rows.
     func idKey(ofForeign id: UnsafeRawBufferPointer) -> Int64 {

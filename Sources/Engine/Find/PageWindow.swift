@@ -48,10 +48,13 @@ enum PageWindow {
             }
             return
         }
-        // The common case: ids are looked up once per row, not once per comparison.
+        // The common case. Of equal values there may be thousands: their ids are compared by the
+        // first bytes in which ids differ, which lie in a column; the ids themselves seldom.
+        let hasIDKeys = CollectionPartition.idKeysCompare(partitions)
         let isDescending = if case .id(let descending)? = levels.last { descending } else { false }
         var keyed = rows.map { row in
-            KeyedRow(row: row, id: partitions[Int(row.partition)].id(row.slot))
+            KeyedRow(
+                row: row, idKey: hasIDKeys ? partitions[Int(row.partition)].idKey(row.slot) : 0)
         }
         keyed.sort {
             if $0.row.key != $1.row.key { return $0.row.key < $1.row.key }
@@ -62,16 +65,19 @@ enum PageWindow {
                     $0.row.slot, in: partitions[Int($0.row.partition)], $1.row.slot,
                     in: partitions[Int($1.row.partition)], by: levels) < 0
             }
-            let order = compareBytes($0.id, $1.id)
+            if $0.idKey != $1.idKey { return ($0.idKey < $1.idKey) != isDescending }
+            let order = compareBytes(
+                partitions[Int($0.row.partition)].id($0.row.slot),
+                partitions[Int($1.row.partition)].id($1.row.slot))
             return isDescending ? order > 0 : order < 0
         }
         for index in rows.indices { rows[index] = keyed[index].row }
     }
 
-    /// A row with its id, borrowed under the reader lock.
+    /// A row with the key of its id.
     private struct KeyedRow {
         var row: Candidate
-        var id: UnsafeRawBufferPointer
+        var idKey: Int64
     }
 
     /// Moves the rows of `rows[..<count]` that satisfy `test` to the front.
