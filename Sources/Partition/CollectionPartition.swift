@@ -316,15 +316,25 @@ package final class CollectionPartition: @unchecked Sendable {
         }
     }
 
-    /// Whether ``idKey(_:)`` orders rows of all these partitions alike: they leave out the same.
-    package static func idKeysCompare(_ partitions: [CollectionPartition]) -> Bool {
+    /// Bytes that all ids of these partitions begin with alike.
+    package static func sharedIDPrefixCount(_ partitions: [CollectionPartition]) -> Int {
         let used = partitions.filter { $0.rows.slotBound > 0 }
-        guard let first = used.first else { return true }
-        return used.allSatisfy { $0.commonIDPrefix == first.commonIDPrefix }
+        guard let first = used.first else { return 0 }
+        return used.dropFirst().reduce(first.commonIDPrefix.count) { count, partition in
+            var shared = 0
+            let limit = min(count, partition.commonIDPrefix.count)
+            while shared < limit, partition.commonIDPrefix[shared] == first.commonIDPrefix[shared] {
+                shared += 1
+            }
+            return shared
+        }
     }
 
-    /// The row's id in the order of ids, as far as eight bytes tell: equal keys decide nothing.
-    package func idKey(_ slot: Slot) -> Int64 { idOrder.key(slot) }
+    /// The eight bytes of an id from `start` on, as a key that orders as they do: ids that begin
+    /// alike up to there and have unequal keys are in the keys' order.
+    package static func idKey(_ id: UnsafeRawBufferPointer, from start: Int) -> Int64 {
+        orderedPrefix(id, from: start)
+    }
 
     /// Where an id that may not be here stands in ``idOrder``. An id outside of the common prefix
     /// comes before or behind all rows.

@@ -48,13 +48,13 @@ enum PageWindow {
             }
             return
         }
-        // The common case. Of equal values there may be thousands: their ids are compared by the
-        // first bytes in which ids differ, which lie in a column; the ids themselves seldom.
-        let hasIDKeys = CollectionPartition.idKeysCompare(partitions)
+        // The common case. Of equal values there may be thousands: each row's id is looked up once,
+        // and compared by the eight bytes in which ids first differ.
+        let shared = CollectionPartition.sharedIDPrefixCount(partitions)
         let isDescending = if case .id(let descending)? = levels.last { descending } else { false }
         var keyed = rows.map { row in
-            KeyedRow(
-                row: row, idKey: hasIDKeys ? partitions[Int(row.partition)].idKey(row.slot) : 0)
+            let id = partitions[Int(row.partition)].id(row.slot)
+            return KeyedRow(row: row, id: id, idKey: CollectionPartition.idKey(id, from: shared))
         }
         keyed.sort {
             if $0.row.key != $1.row.key { return $0.row.key < $1.row.key }
@@ -66,17 +66,16 @@ enum PageWindow {
                     in: partitions[Int($1.row.partition)], by: levels) < 0
             }
             if $0.idKey != $1.idKey { return ($0.idKey < $1.idKey) != isDescending }
-            let order = compareBytes(
-                partitions[Int($0.row.partition)].id($0.row.slot),
-                partitions[Int($1.row.partition)].id($1.row.slot))
+            let order = compareBytes($0.id, $1.id)
             return isDescending ? order > 0 : order < 0
         }
         for index in rows.indices { rows[index] = keyed[index].row }
     }
 
-    /// A row with the key of its id.
+    /// A row with its id, borrowed under the reader lock, and what of it is compared first.
     private struct KeyedRow {
         var row: Candidate
+        var id: UnsafeRawBufferPointer
         var idKey: Int64
     }
 
