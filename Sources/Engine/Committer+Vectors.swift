@@ -114,7 +114,11 @@ extension Committer {
     ) throws(EngineError) {
         guard !vectors.isEmpty else { return }
         let limit = options.limits.vectorTailCountMax
-        for field in view.partitions[partition].vectorFields
+        let partition = view.partitions[partition]
+        // Builders and jobs change these figures too.
+        partition.lock.lockForReading()
+        defer { partition.lock.unlock() }
+        for field in partition.vectorFields
         where vectors.contains(where: { $0.field == field.field.number }) {
             if field.index.isFull(for: Self.groupCountMax) {
                 throw EngineError(
