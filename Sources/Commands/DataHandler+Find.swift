@@ -142,12 +142,19 @@ extension DataHandler {
             let cursor = Cursor(queryHash: shape.queryHash, keys: next.keys, id: next.id)
             reply.bulk(cursor.encoded(secret: cursorSecret))
         }
-        if outcome.isPartial {
+        lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
+    }
+
+    /// What every lookup's reply ends with.
+    func lookupEnd(
+        _ version: Version, isPartial: Bool, _ started: UInt64, _ reply: inout ReplyWriter
+    ) {
+        if isPartial {
             reply.bulk("partial")
             reply.bool(true)
         }
         reply.bulk("version")
-        reply.version(outcome.version)
+        reply.version(version)
         reply.bulk("took_us")
         reply.integer(Int((Clock.monotonicNanoseconds() - started) / 1000))
     }

@@ -59,9 +59,7 @@ extension DataHandler {
         let view = try view(request)
         let options = try Options(request, from: 3, Self.recallRules)
         let name = request.string(2)
-        guard let field = view.schema.fields.first(where: { $0.path == name }),
-            field.hasVectorIndex
-        else {
+        guard let field = view.vectorFields.first(where: { $0.path == name }) else {
             throw EngineError(
                 .noIndex, String(name.prefix(64)), "is no vector field with an index",
                 hint: "DESCRIBE \(view.name) lists the fields")
@@ -130,14 +128,7 @@ extension DataHandler {
             reply.array(outcome.basis.count)
             for id in outcome.basis { reply.bulk(id) }
         }
-        if outcome.isPartial {
-            reply.bulk("partial")
-            reply.bool(true)
-        }
-        reply.bulk("version")
-        reply.version(outcome.version)
-        reply.bulk("took_us")
-        reply.integer(Int((Clock.monotonicNanoseconds() - started) / 1000))
+        lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
     }
 
     private func hits(
