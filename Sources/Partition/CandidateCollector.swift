@@ -82,7 +82,7 @@ package struct CandidateCollector {
                 gatherPresent(
                     depth, key: key, match: match, visible: visible, need: remaining,
                     after: isTied ? after : nil, into: &slots)
-            } else if case .column(let field, _) = level {
+            } else if case .column(let field, _) = level, !partition.everyRowHasValue(of: field) {
                 let bitmap = pool.borrow(capacity: partition.slotBound)
                 defer { pool.giveBack(bitmap) }
                 fillClass(orderClass, field, match: match, visible: visible, into: bitmap)

@@ -83,6 +83,18 @@ extension CollectionPartition {
         return !column.field.isMultiValued
     }
 
+    /// Whether no row, live or dead, lacks a value of the field: the counts tell without a look.
+    ///
+    /// - Complexity: O(1).
+    func everyRowHasValue(of field: FieldNumber) -> Bool {
+        guard let column = readyColumn(field) else { return false }
+        let count = rows.liveCount + rows.deadCount
+        return switch column.storage {
+        case .numeric(let numeric): numeric.presentCount == count
+        case .keyword(let keyword): keyword.presentCount == count
+        }
+    }
+
     /// A key of the level that at most `rank` live rows come before; nil where the column cannot
     /// say.
     package func cut(_ level: OrderLevel, rank: Int) -> Int64? {
@@ -104,9 +116,7 @@ extension CollectionPartition {
         if !descending, key == Int64.min { return nil }
         let scratch = pool.borrow(capacity: slotBound)
         defer { pool.giveBack(scratch) }
-        // Without dead rows, and with nothing filtered out, the counts tell without a look.
-        let isWhole = rows.deadCount == 0 && column.presentCount == rows.liveCount
-        if !descending, !isWhole,
+        if !descending, !everyRowHasValue(of: field),
             column.countRange(Int64.min, Int64.max, match: match, scratch: scratch) < match.count
         {
             return nil
