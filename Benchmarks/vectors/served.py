@@ -54,18 +54,20 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_mb(self):
+        """Without the pages of the store's map."""
         for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS"):
+            if line.startswith("RssAnon"):
                 return int(line.split()[1]) / 1024
         return 0.0
 
 
-def insert(server, meta, base):
+def insert(server, meta, base, originals):
     db = server.connect()
     before = server.resident_mb()
     schema = {"fields": {"n": {"type": "int", "index": True},
                          "v": {"type": "vector", "dimensions": meta["dimensions"],
-                               "metric": meta["metric"], "index": {"kind": "hnsw"}}}}
+                               "metric": meta["metric"],
+                               "index": {"kind": "hnsw", "originals": originals}}}}
     db.execute_command("CREATE", "c", json.dumps(schema))
     started = time.monotonic()
     for start in range(0, len(base), 1000):
@@ -78,14 +80,17 @@ def insert(server, meta, base):
     while not linked(db):
         time.sleep(0.05)
     return {"written_s": written, "linked_s": time.monotonic() - started,
-            "resident_mb": server.resident_mb() - before}
+            "resident_mb": server.resident_mb() - before,
+            "index_mb": index_of(db)[b"bytes"] / 1e6}
+
+
+def index_of(db):
+    return next(index for index in db.execute_command("DESCRIBE", "c")[b"indexes"]
+                if index[b"field"] == b"v")
 
 
 def linked(db):
-    for index in db.execute_command("DESCRIBE", "c")[b"indexes"]:
-        if index[b"field"] == b"v":
-            return index[b"state"] == b"ready"
-    return False
+    return index_of(db)[b"state"] == b"ready"
 
 
 def curve(server, queries, truth, extra, count):
@@ -134,6 +139,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("set", help="a folder that prepare.py made")
     parser.add_argument("--binary", default=".build/release/aisle")
+    parser.add_argument("--originals", default="f16", choices=["f16", "f32", "store"])
     parser.add_argument("--efs", default="10,16,24,32,48,64,96,128,200")
     parser.add_argument("--count", type=int, default=2000, help="queries for each setting")
     parser.add_argument("--clients", type=int, default=8)
@@ -144,7 +150,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         server = Server(options.binary, folder)
         try:
-            figures = {"insert": insert(server, meta, base), "curve": [], "rates": []}
+            inserted = insert(server, meta, base, options.originals)
+            figures = {"insert": inserted, "curve": [], "rates": []}
             print(json.dumps(figures["insert"]))
             widths = [int(width) for width in options.efs.split(",")]
             for width in widths:

@@ -209,6 +209,47 @@ package final class ReadContext {
         }
     }
 
+    /// Runs `body` with the addresses of stored vectors' bytes, in the order of `references`.
+    ///
+    /// - Throws: as ``vector(_:)``.
+    package func withVectors(
+        _ references: [VectorReference], _ body: ([UnsafeRawPointer]) -> Void
+    ) throws(EngineError) {
+        var addresses: [UnsafeRawPointer] = []
+        addresses.reserveCapacity(references.count)
+        do {
+            try reader.renewIfOlder(than: LogReader.ageMillisecondsMax)
+            for reference in references {
+                guard let bytes = try reader.vector(reference), let base = bytes.baseAddress,
+                    bytes.count == 4 * Int(reference.dimensions)
+                else { break }
+                addresses.append(base)
+            }
+        } catch {
+            throw shared.report(error)
+        }
+        // All are in the log as this transaction sees it, as a rule.
+        if addresses.count == references.count { return body(addresses) }
+        var copies: [Float] = []
+        for reference in references {
+            let values = try vector(reference)
+            guard values.count == Int(reference.dimensions) else {
+                throw EngineError(.corrupt, "", "a vector is damaged", hint: "run aisle verify")
+            }
+            copies += values
+        }
+        copies.withUnsafeBytes { bytes in
+            var places: [UnsafeRawPointer] = []
+            var offset = 0
+            for reference in references {
+                // SAFETY: the copies lie one after the other, each of its reference's dimensions.
+                if let base = bytes.baseAddress { places.append(base + offset) }
+                offset += 4 * Int(reference.dimensions)
+            }
+            body(places)
+        }
+    }
+
     // MARK: - Point reads
 
     /// One document as a point read sees it; borrowed during the closure.

@@ -137,6 +137,12 @@ package final class CollectionPartition: @unchecked Sendable {
         return vectors.index.vector(node)
     }
 
+    /// The log entry that brought the row's vector.
+    package func vectorSource(of slot: Slot, field: FieldNumber) -> LogKey? {
+        guard let vectors = vectorField(field), let node = vectors.node(slot) else { return nil }
+        return vectors.source(of: node)
+    }
+
     /// Whether no row was born or has died after `version`.
     func isCurrent(at version: Version) -> Bool { rows.isCurrent(at: version) }
 

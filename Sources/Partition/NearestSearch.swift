@@ -96,6 +96,9 @@ package final class NearestSearch {
     /// Documents with a vector that could have been hits.
     package private(set) var matchCount = 0
     package private(set) var method = Method.none
+    /// Whether every match is to be compared, and that by vectors which the index does not hold:
+    /// then ``step()`` gives no hits, ``nextMatches(_:)`` gives what to compare.
+    package private(set) var leavesComparing = false
     /// Whether every match was compared.
     package var isExact: Bool { method == .exact || method == .none }
 
@@ -131,6 +134,10 @@ package final class NearestSearch {
             return true
         }
         if !isPrepared { prepare(field) }
+        if leavesComparing {
+            isFinished = true
+            return true
+        }
         switch method {
         case .none: break
         case .graph, .filteredGraph, .lists: searchIndex(field)
@@ -164,6 +171,41 @@ package final class NearestSearch {
         matchCount = acceptedCount
         method = chooseMethod(field)
         if method == .exact { wantedCount += Self.equalCount }
+        leavesComparing = method == .exact && field.options.ranksByStore
+    }
+
+    /// A row that is to be compared, and the log entry that brought its vector.
+    package struct StoredMatch {
+        package var slot: Slot
+        package var source: LogKey
+    }
+
+    /// The next matches of a search that ``leavesComparing``.
+    ///
+    /// - Returns: at least one, about `limit` at most; none at the end.
+    package func nextMatches(_ limit: Int) -> [StoredMatch] {
+        partition.lock.lockForReading()
+        defer { partition.lock.unlock() }
+        guard let field = partition.vectorField(query.field) else { return [] }
+        var found: [StoredMatch] = []
+        while found.count < limit, let node = field.nextNode(in: accepted, from: cursor) {
+            cursor = Int(node) + 1
+            if let slot = slot(of: node, field) {
+                found.append(StoredMatch(slot: slot, source: field.source(of: node)))
+            }
+        }
+        if found.isEmpty { giveBack() }
+        return found
+    }
+
+    /// The row of the node that the version sees.
+    private func slot(of node: UInt32, _ field: VectorField) -> Slot? {
+        let newest = field.row(node)
+        if partition.isVisible(newest, at: version) { return newest }
+        guard let slot = partition.slot(of: partition.number(newest), at: version),
+            field.node(slot) == node
+        else { return nil }
+        return slot
     }
 
     /// Turns rows into the nodes that they have.
@@ -224,12 +266,7 @@ package final class NearestSearch {
     private func giveHits(_ field: VectorField) {
         hits.removeAll(keepingCapacity: true)
         for hit in nearest {
-            let newest = field.row(hit.node)
-            if partition.isVisible(newest, at: version) {
-                hits.append(NearestHit(slot: newest, distance: hit.distance))
-            } else if let slot = partition.slot(of: partition.number(newest), at: version),
-                field.node(slot) == hit.node
-            {
+            if let slot = slot(of: hit.node, field) {
                 hits.append(NearestHit(slot: slot, distance: hit.distance))
             }
         }

@@ -74,6 +74,16 @@ package final class VectorField {
     /// The newest row that has the node.
     func row(_ node: UInt32) -> Slot { rows[Int(node)] }
 
+    /// The log entry that brought the node's vector.
+    func source(of node: UInt32) -> LogKey { LogKey(rawValue: sources[Int(node)]) }
+
+    /// The first node from `first` on that is in `accepted`, or live where that is nil.
+    func nextNode(in accepted: Bitmap?, from first: Int) -> UInt32? {
+        guard first < index.nodeCount else { return nil }
+        if let accepted { return accepted.first(from: Slot(first)) }
+        return index.firstLive(from: first)
+    }
+
     /// Turns rows into the nodes that they have.
     ///
     /// - Returns: how many.

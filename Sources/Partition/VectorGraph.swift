@@ -33,7 +33,8 @@ package final class VectorGraph {
         _ options: VectorOptions, seed: UInt64
     ) throws(VectorIndexError) -> Kind {
         let (metric, storage) = (metric(options), storage(options))
-        let originals: VectorOriginals = options.originals == "f32" ? .f32 : .f16
+        let originals: VectorOriginals =
+            options.ranksByStore ? .none : (options.originals == "f32" ? .f32 : .f16)
         switch options.indexKind {
         case "flat":
             return .flat(
@@ -59,7 +60,7 @@ package final class VectorGraph {
         }
     }
 
-    private static func metric(_ options: VectorOptions) -> VectorIndex.VectorMetric {
+    static func metric(_ options: VectorOptions) -> VectorIndex.VectorMetric {
         switch options.metric {
         case .cosine: .cosine
         case .ip: .dot
@@ -126,13 +127,27 @@ package final class VectorGraph {
         }
     }
 
+    /// The first node from `first` on that is not retired. REQUIRES: `first` < ``nodeCount``.
+    func firstLive(from first: Int) -> UInt32? {
+        // SAFETY: the bitmap has a bit for each node, in whole words.
+        let wordCount = (nodeCount + 63) / 64
+        var index = first / 64
+        var word = live[index] & (~0 << UInt64(first % 64))
+        while word == 0 {
+            index += 1
+            guard index < wordCount else { return nil }
+            word = live[index]
+        }
+        return UInt32(index * 64 + word.trailingZeroBitCount)
+    }
+
     /// Whether every search compares all vectors, so that it is done in windows.
     var isScanned: Bool {
         if case .flat = kind { true } else { false }
     }
 
     /// Candidates that a search keeps where a request does not say.
-    var defaultWidth: Int { 96 }
+    private static var defaultWidth: Int { 96 }
 
     // MARK: - Writing
 
@@ -220,7 +235,7 @@ package final class VectorGraph {
             switch kind {
             case .hnsw(let graph, _):
                 try graph.search(
-                    query, k: count, ef: max(width ?? defaultWidth, count), accept: bits,
+                    query, k: count, ef: max(width ?? Self.defaultWidth, count), accept: bits,
                     matchCount: acceptedCount, scratch: scratch.search, into: out)
             case .ivf(let index, _):
                 try index.search(
@@ -228,11 +243,16 @@ package final class VectorGraph {
                     scratch: scratch.search, into: out)
             case .flat(let index):
                 try index.search(
-                    query, k: count, ef: max(width ?? defaultWidth, count), accept: bits,
+                    query, k: count, ef: max(width ?? Self.defaultWidth, count), accept: bits,
                     scratch: scratch.search, into: out)
             }
         }
         return scratch.found[..<found]
+    }
+
+    /// Candidates that whoever ranks them by the store should ask for, to be sure of `count`.
+    package static func rankedCount(_ count: Int, width: Int?) -> Int {
+        HNSWGraph.rankedCount(k: count, ef: max(width ?? defaultWidth, count))
     }
 
     /// What the last search of the scratch did.

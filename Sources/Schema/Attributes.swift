@@ -116,7 +116,7 @@ struct Attributes {
             options.probeCount = try integer("nProbes", in: 1...65_536, of: source)
             options.efConstruction = try integer("efConstruction", in: 4...4_096, of: source)
             options.storage = try word("storage", of: ["f32", "f16", "int8"], in: source)
-            options.originals = try word("originals", of: ["f32", "f16"], in: source)
+            options.originals = try word("originals", of: ["f32", "f16", "store"], in: source)
         case let other?: throw error("is true, false or an object", other, at: "index")
         }
         return options

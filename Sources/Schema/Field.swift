@@ -20,16 +20,20 @@ package struct VectorOptions: Sendable, Equatable {
     package var efConstruction: Int?
     /// `f32`, `f16` or `int8`: what the index traverses.
     package var storage: String?
-    /// `f32` or `f16`: what is kept for exact re-ranking.
+    /// `f32` or `f16`: what the index keeps for exact re-ranking; `store`: nothing, the vectors in
+    /// the store are read.
     package var originals: String?
     /// Lists of an inverted file, and how many of them a search looks at.
     package var listCount: Int?
     package var probeCount: Int?
 
+    /// Whether the last candidates are ranked by the vectors in the store.
+    package var ranksByStore: Bool { originals == "store" }
+
     /// The largest component that the index can hold, where the metric is not cosine, under which
     /// vectors come to unit length: that of a half, or what cannot overflow when it is squared.
     package var magnitudeMax: Float {
-        let isHalf = storage == "f16" || originals != "f32"
+        let isHalf = storage == "f16" || !(originals == "f32" || ranksByStore)
         return indexKind != nil && isHalf ? 65_504 : 1e15
     }
 }

@@ -31,7 +31,7 @@ def large(tmp_path_factory):
 
 # Exact answers
 
-@pytest.mark.parametrize("originals", ["f32", "f16"])
+@pytest.mark.parametrize("originals", ["f32", "f16", "store"])
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_is_brute_force(db3, name, seed, kind, metric, originals):
@@ -116,11 +116,13 @@ def test_recall_is_high_and_k_hits_are_found(large, seed):
     assert large.ask_much(60, exact=False, width=40) >= 0.93
 
 
-@pytest.mark.parametrize("kind,metric,storage", [
-    ("hnsw", "ip", "int8"), ("hnsw", "l2", "f16"), ("ivf", "cosine", "int8"), ("ivf", "l2", "f32"),
-    ("flat", "cosine", "int8"), ("flat", "ip", "f16")])
-def test_recall_of_every_kind(db3, name, seed, kind, metric, storage):
-    index = {**KINDS[kind], "storage": storage, "originals": "f16"}
+@pytest.mark.parametrize("kind,metric,storage,originals", [
+    ("hnsw", "ip", "int8", "f16"), ("hnsw", "l2", "f16", "f16"), ("hnsw", "l2", "int8", "store"),
+    ("hnsw", "cosine", "int8", "store"), ("ivf", "cosine", "int8", "f16"),
+    ("ivf", "l2", "f32", "f16"), ("ivf", "ip", "int8", "store"), ("flat", "cosine", "int8", "f16"),
+    ("flat", "ip", "f16", "f16"), ("flat", "l2", "int8", "store")])
+def test_recall_of_every_kind(db3, name, seed, kind, metric, storage, originals):
+    index = {**KINDS[kind], "storage": storage, "originals": originals}
     if kind == "hnsw":
         index |= {"m": 16, "efConstruction": 100}
     if kind == "ivf":
@@ -132,6 +134,30 @@ def test_recall_of_every_kind(db3, name, seed, kind, metric, storage):
     shelf.churn(300)
     assert shelf.ask_much(10, exact=False) >= 0.95
     db3.call("DROP", name)
+
+
+def test_originals_in_the_store_answer_as_those_in_memory(db3, name, seed):
+    index = {**SMALL, "storage": "int8", "m": 16, "efConstruction": 100}
+    memory = Shelf(db3, name, random.Random(seed), "cosine", 16, index).fill(1500)
+    store = Shelf(db3, name + "s", random.Random(seed), "cosine", 16,
+                  {**index, "originals": "store"}).fill(1500)
+    rng = random.Random(seed)
+    for _ in range(20):
+        words = ("VEC", pack(gauss(rng, 16)), "K", 20, "EXACT")
+        ours, theirs = (similar(db3, shelf.name, *words).hits for shelf in (store, memory))
+        assert [hit["id"] for hit in ours] == [hit["id"] for hit in theirs]
+    key = sorted(store.vectors)[0]
+    for option in (("EXACT",), ("DIVERSE", "0.4"), ("WHERE", '{"n":{"$lt":900}}')):
+        ours = similar(db3, store.name, "ID", key, "K", 5, *option)
+        assert len(ours.hits) == 5 and ours.hits[0]["id"] != key
+    stages = {stage["stage"]: stage["how"] for stage in db3.call(
+        "EXPLAIN", "SIMILAR", store.name, "ID", key)["stages"]}
+    assert stages["originals"] == "read from the store"
+    bytes_of = {shelf.name: db3.call("DESCRIBE", shelf.name)["indexes"][-1]["bytes"]
+                for shelf in (store, memory)}
+    for shelf in (store, memory):
+        db3.call("DROP", shelf.name)
+    assert bytes_of[store.name] < bytes_of[memory.name]
 
 
 def how(db, *words):

@@ -77,7 +77,7 @@ class Shelf:
         self.db, self.name, self.rng = db, name, rng
         self.metric, self.dimensions = metric, dimensions
         self.index = index or SMALL
-        self.tolerance = 2e-5 if self.index.get("originals") == "f32" else 4e-3
+        self.tolerance = 2e-5 if self.index.get("originals") in ("f32", "store") else 4e-3
         self.documents, self.vectors = {}, {}
         if create:
             db.call("CREATE", name, json.dumps(

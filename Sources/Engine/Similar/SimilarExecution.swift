@@ -6,12 +6,13 @@ import Schema
 /// Carries out one lookup by nearness in slices, at one version.
 ///
 /// ```
-/// history ─> target ─> filter ─> search (each partition) ─> rank (─> spread) ─> finished
+/// history ─> target ─> filter ─> search (each partition) (─> originals) ─> rank (─> spread)
 /// ```
 /// - history: the documents of another collection that name what was liked.
 /// - target: the vector that hits are to be near to.
 /// - filter: which rows may be hits, as a bitmap for each partition.
 /// - search: the nearest of each partition; see ``NearestSearch``.
+/// - originals: where the index holds only codes, the best are compared by the stored vectors.
 /// - rank: the partitions' hits merged and cut.
 /// - spread: hits chosen so that they differ, where it is asked for; see ``Spread``.
 ///
@@ -22,6 +23,8 @@ package final class SimilarExecution {
         case target
         case filter
         case search(partition: Int)
+        case compare(partition: Int)
+        case originals(from: Int)
         case rank
         case spread
         case finished
@@ -41,7 +44,12 @@ package final class SimilarExecution {
     /// Ids that are no hits, those of the examples among them.
     var excluded: [[UInt8]]
     private let isMeasured: Bool
-    private var searches: [NearestSearch] = []
+    var searches: [NearestSearch] = []
+    /// Of fields that are ranked by the store: what compares, what was found by codes, and what was
+    /// compared.
+    var originals: StoredOriginals?
+    var found: [StoredOriginals.Item] = []
+    var compared: [StoredOriginals.Item] = []
     /// What the hits are chosen from while they are spread out.
     private var candidates: [Candidate] = []
     private var spread: Spread?
@@ -122,7 +130,7 @@ package final class SimilarExecution {
                         hint: "raise TIMEOUT, ask for PARTIAL, or leave EXACT out")
                 }
                 outcome.isPartial = true
-                phase == .spread ? finishSpread() : rank()
+                try phase == .spread ? finishSpread() : rank()
                 break
             }
             if now >= deadline { return false }
@@ -154,7 +162,9 @@ package final class SimilarExecution {
             phaseStarted = Clock.monotonicNanoseconds()
             phase = .search(partition: 0)
         case .search(let index): search(index, until: deadline)
-        case .rank: rank()
+        case .compare(let index): try compare(index, until: deadline)
+        case .originals(let start): try rankByOriginals(from: start)
+        case .rank: try rank()
         case .spread: if spread?.run(until: deadline) ?? true { finishSpread() }
         case .finished: return
         }
@@ -173,18 +183,25 @@ package final class SimilarExecution {
     // MARK: - Search
 
     /// Neighbours that each partition is asked for: what may fall away later comes on top.
-    private var neededCount: Int {
+    var neededCount: Int {
         let wanted = request.count
         return excluded.count + (request.diversity == nil ? wanted : Self.spreadCount(wanted))
     }
 
     private func search(_ index: Int, until deadline: UInt64) {
         if searches.count == index {
+            if index == 0 {
+                originals = StoredOriginals(
+                    context: context, field: request.field, target: target)
+            }
+            let count =
+                originals == nil
+                ? neededCount : VectorGraph.rankedCount(neededCount, width: request.width)
             searches.append(
                 NearestSearch(
                     partition: view.partitions[index],
                     query: NearestQuery(
-                        field: request.field.number, target: target, count: neededCount,
+                        field: request.field.number, target: target, count: count,
                         width: request.width, isExact: request.isExact),
                     version: version, match: match(index), pool: context.bitmaps,
                     scratch: context.nearestScratch))
@@ -192,15 +209,22 @@ package final class SimilarExecution {
         while !searches[index].step() {
             if Clock.monotonicNanoseconds() >= deadline { return }
         }
+        if searches[index].leavesComparing {
+            phase = .compare(partition: index)
+        } else {
+            searchIsDone(index)
+        }
+    }
+
+    func searchIsDone(_ index: Int) {
         if index + 1 < view.partitions.count {
             phase = .search(partition: index + 1)
-        } else {
-            note(
-                "search",
-                Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", "),
-                rows: searches.reduce(0) { $0 + $1.hits.count })
-            phase = .rank
+            return
         }
+        note(
+            "search", Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", "),
+            rows: searches.reduce(compared.count) { $0 + $1.hits.count })
+        phase = originals == nil ? .rank : .originals(from: 0)
     }
 
     private func match(_ index: Int) -> NearestSearch.Match {
@@ -217,7 +241,7 @@ package final class SimilarExecution {
     }
 
     /// Runs `body` with all partitions locked for reading, so that ids and rows can be looked at.
-    private func withLocks<T>(_ body: () -> T) -> T {
+    func withLocks<T>(_ body: () -> T) -> T {
         for partition in view.partitions { partition.lock.lockForReading() }
         defer { for partition in view.partitions { partition.lock.unlock() } }
         return body()
@@ -228,15 +252,20 @@ package final class SimilarExecution {
         view.partitions[candidate.partition].id(candidate.slot)
     }
 
-    private func rank() {
+    private func rank() throws(EngineError) {
         var candidates: [Candidate] = []
         candidates.reserveCapacity(searches.reduce(0) { $0 + $1.hits.count })
         for (index, search) in searches.enumerated() {
+            outcome.total += search.matchCount
+            guard originals == nil else { continue }
             for hit in search.hits {
                 candidates.append(
                     Candidate(partition: index, slot: hit.slot, distance: hit.distance))
             }
-            outcome.total += search.matchCount
+        }
+        for item in found + compared {
+            candidates.append(
+                Candidate(partition: item.partition, slot: item.slot, distance: item.distance))
         }
         outcome.isExact = searches.allSatisfy(\.isExact) && !outcome.isPartial
         withLocks {
@@ -250,7 +279,7 @@ package final class SimilarExecution {
             return answer(candidates.prefix(request.count))
         }
         self.candidates = Array(candidates.prefix(Self.spreadCount(request.count)))
-        spread = makeSpread(diversity)
+        spread = try makeSpread(diversity)
         phase = .spread
     }
 
@@ -316,14 +345,14 @@ package final class SimilarExecution {
     /// Candidates that a number of spread-out hits is chosen from.
     private static func spreadCount(_ count: Int) -> Int { max(4 * count, 64) }
 
-    private func makeSpread(_ diversity: Double) -> Spread? {
+    private func makeSpread(_ diversity: Double) throws(EngineError) -> Spread? {
         guard case .vector(let options) = request.field.type else { return nil }
         // The locks are held for one vector at a time: there may be thousands.
-        let vectors = candidates.map { candidate in
-            let partition = view.partitions[candidate.partition]
-            partition.lock.lockForReading()
-            defer { partition.lock.unlock() }
-            return partition.vector(of: candidate.slot, field: request.field.number) ?? []
+        var vectors: [[Float]] = []
+        vectors.reserveCapacity(candidates.count)
+        for candidate in candidates {
+            vectors.append(
+                try vector(view.partitions[candidate.partition], of: candidate.slot) ?? [])
         }
         return Spread(
             scores: candidates.map { score($0.distance).score }, vectors: vectors, options,

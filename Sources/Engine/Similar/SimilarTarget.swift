@@ -8,7 +8,7 @@ extension SimilarExecution {
         switch request.target {
         case .vector(let values): target = values
         case .document(let id):
-            switch vector(of: id) {
+            switch try vector(of: id) {
             case .found(let values): target = values
             case .noVector: throw noVector(id)
             case .noDocument:
@@ -64,7 +64,7 @@ extension SimilarExecution {
     ) throws(EngineError) -> (ids: [[UInt8]], values: [[Float]]) {
         var found: (ids: [[UInt8]], values: [[Float]]) = ([], [])
         for id in ids {
-            switch vector(of: id) {
+            switch try vector(of: id) {
             case .found(let values):
                 found.ids.append(id)
                 found.values.append(values)
@@ -98,20 +98,18 @@ extension SimilarExecution {
         case noDocument
     }
 
-    private func vector(of id: [UInt8]) -> Found {
-        id.withUnsafeBytes { bytes in
+    private func vector(of id: [UInt8]) throws(EngineError) -> Found {
+        let (partition, slot) = id.withUnsafeBytes { bytes in
             let hash = view.hash(bytes)
             let partition = view.partition(hash: hash)
             partition.lock.lockForReading()
             defer { partition.lock.unlock() }
-            guard let number = partition.heads.number(hash: hash, id: bytes),
-                let slot = partition.slot(of: number, at: version)
-            else { return .noDocument }
-            guard let values = partition.vector(of: slot, field: request.field.number) else {
-                return .noVector
-            }
-            return .found(values)
+            let number = partition.heads.number(hash: hash, id: bytes)
+            return (partition, number.flatMap { partition.slot(of: $0, at: version) })
         }
+        guard let slot else { return .noDocument }
+        // The version is pinned: the row stays.
+        return try vector(partition, of: slot).map { .found($0) } ?? .noVector
     }
 
     private func noVector(_ id: [UInt8]) -> EngineError {
