@@ -48,6 +48,8 @@ extension HNSWGraph {
         var at = first
         while at < slice && plan.rowNodes.count < Self.sliceRowCount {
             let node = UInt32(first < linkedEnd ? at : at - linkedEnd)
+            // Its row changes in this step already: it is looked at in the next.
+            if plan.changesBase(of: node) { break }
             at += 1
             guard states[Int(node)] == State.linked else { continue }
             if first >= linkedEnd {
@@ -85,9 +87,21 @@ extension HNSWGraph {
     /// Stages the rows of `node` without dead links.
     private func mend(_ node: UInt32, _ plan: HNSWPlan) {
         for level in 0...Int(levels[Int(node)]) where hasDeadLinks(node, level) {
-            chooseRepair(node, level, plan)
+            let kept = chooseRepair(node, level, plan)
             plan.stage(node, level, plan.chosen)
+            if level == 0, kept < plan.chosen.count { linkBack(node, plan.chosen[kept], plan) }
         }
+    }
+
+    /// Stages the row of a mended node's first new link with `node` in it, as after an insertion: a
+    /// node whose neighbours went one after the other would lose all that lead to it otherwise.
+    /// Measured at 100,000 x 384, every vector replaced three times: 0.99 of a fresh graph's rate at
+    /// recall 0.99 (0.76 without); all new links instead of one: 1.12, and a sixth slower writes.
+    private func linkBack(_ node: UInt32, _ link: UInt32, _ plan: HNSWPlan) {
+        let row = view.row(link, 0)
+        let isThere = (0..<view.baseCapacity).contains { row[$0] == node }
+        if isThere || plan.changesBase(of: link) { return }
+        stageRow(of: link, adding: node, 0, keeping: false, plan)
     }
 
     private func hasDeadLinks(_ node: UInt32, _ level: Int) -> Bool {
@@ -101,7 +115,10 @@ extension HNSWGraph {
 
     /// Leaves in the plan's `chosen` the links of a row that are not dead and the best of their
     /// dead neighbours' neighbours.
-    private func chooseRepair(_ node: UInt32, _ level: Int, _ plan: HNSWPlan) {
+    ///
+    /// - Returns: how many were there before: they come first.
+    @discardableResult
+    private func chooseRepair(_ node: UInt32, _ level: Int, _ plan: HNSWPlan) -> Int {
         let (row, capacity, scratch) = (view.row(node, level), view.capacity(level), plan.scratch)
         scratch.prepare(nodeCount: linkedEnd, ef: 1, dimensions: rows.dimensions)
         let s = scratch.view
@@ -134,6 +151,7 @@ extension HNSWGraph {
             let link = Candidate.node(key)
             if !plan.chosen.contains(link) { plan.chosen.append(link) }
         }
+        return kept.count
     }
 
     /// A parent for a child of a dead one, or nil if it is to be the root.

@@ -43,6 +43,12 @@ package final class HNSWPlan {
         (entry, root, level, cursor) = (nil, nil, 0, 0)
     }
 
+    /// Whether a row of the base level is to change already.
+    func changesBase(of node: UInt32) -> Bool {
+        for i in rowNodes.indices where rowNodes[i] == node && rowLevels[i] == 0 { return true }
+        return false
+    }
+
     /// Adds a row that is to hold `links` and nothing else.
     func stage(_ node: UInt32, _ level: Int, _ links: [UInt32]) {
         rowNodes.append(node)
