@@ -48,28 +48,45 @@ enum PageWindow {
             }
             return
         }
-        // The common case. Of equal values there may be thousands: each row's id is looked up once,
-        // and compared by the eight bytes in which ids first differ.
+        // The common case. Rows of one value alone need no look at their ids; of equal values there
+        // may be thousands.
+        rows.sort { $0.key < $1.key }
         let shared = CollectionPartition.sharedIDPrefixCount(partitions)
+        var start = 0
+        while start < rows.count {
+            var end = start + 1
+            while end < rows.count, rows[end].key == rows[start].key { end += 1 }
+            if end - start > 1 { sortTies(&rows[start..<end], shared, partitions, levels) }
+            start = end
+        }
+    }
+
+    /// Orders rows of one key. Each row's id is looked up once, and compared by the eight bytes in
+    /// which ids first differ.
+    private static func sortTies(
+        _ rows: inout ArraySlice<Candidate>, _ shared: Int, _ partitions: [CollectionPartition],
+        _ levels: [OrderLevel]
+    ) {
+        guard let key = rows.first?.key, key != .min, key != .max else {
+            // A missing value has the key of the end at which it stands, which a value may have too.
+            rows.sort {
+                CollectionPartition.compare(
+                    $0.slot, in: partitions[Int($0.partition)], $1.slot,
+                    in: partitions[Int($1.partition)], by: levels) < 0
+            }
+            return
+        }
         let isDescending = if case .id(let descending)? = levels.last { descending } else { false }
         var keyed = rows.map { row in
             let id = partitions[Int(row.partition)].id(row.slot)
             return KeyedRow(row: row, id: id, idKey: CollectionPartition.idKey(id, from: shared))
         }
         keyed.sort {
-            if $0.row.key != $1.row.key { return $0.row.key < $1.row.key }
-            if $0.row.key == .min || $0.row.key == .max {
-                // A missing value has the key of the end at which it stands, which a value may have
-                // too.
-                return CollectionPartition.compare(
-                    $0.row.slot, in: partitions[Int($0.row.partition)], $1.row.slot,
-                    in: partitions[Int($1.row.partition)], by: levels) < 0
-            }
             if $0.idKey != $1.idKey { return ($0.idKey < $1.idKey) != isDescending }
             let order = compareBytes($0.id, $1.id)
             return isDescending ? order > 0 : order < 0
         }
-        for index in rows.indices { rows[index] = keyed[index].row }
+        for (place, row) in zip(rows.indices, keyed) { rows[place] = row.row }
     }
 
     /// A row with its id, borrowed under the reader lock, and what of it is compared first.
