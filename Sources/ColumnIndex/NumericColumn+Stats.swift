@@ -51,10 +51,12 @@ package struct NumericStats: Equatable, Sendable {
         (doubleSum, correction) = (group.sum, group.correction)
     }
 
-    /// Folds the running correction into the sum.
+    /// Makes ``doubleSum`` the sum as well as a double can say it, and keeps what is left over: so
+    /// that the order in which parts are merged does not show.
     mutating func finish() {
-        doubleSum += correction
-        correction = 0
+        let total = doubleSum + correction
+        if total.isFinite { correction = (doubleSum - total) + correction }
+        doubleSum = total
     }
 }
 

@@ -201,8 +201,13 @@ package final class DataHandler: CommandHandler {
         guard !isSliceScheduled, !slices.isEmpty else { return }
         isSliceScheduled = true
         let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.execute { bound.value.runSlices() }
+        // Not `execute`: a loop carries out what is due before it looks at its sockets again, and a
+        // slice that asks for the next one would keep every other client waiting.
+        loop.scheduleTask(in: Self.slicePause) { bound.value.runSlices() }
     }
+
+    /// Long enough that the next slice is not due yet when this one ends.
+    private static let slicePause = TimeAmount.microseconds(10)
 
     private func runSlices() {
         isSliceScheduled = false

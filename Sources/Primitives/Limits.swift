@@ -47,6 +47,8 @@ package struct Limits: Sendable, Equatable {
     package var cursorLifeMilliseconds = 600_000
     /// Values of one facet in a reply.
     package var facetValueCountMax = 1_000
+    /// Values of `DISTINCT`, and groups of `STATS … BY`, in a reply.
+    package var groupCountMax = 10_000
 
     package init() {}
 }

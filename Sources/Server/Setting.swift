@@ -181,6 +181,9 @@ package struct Setting: Sendable {
         .number(
             "max-facet-values", \.limits.facetValueCountMax, 1...100_000,
             "Values of one facet in a reply."),
+        .number(
+            "max-groups", \.limits.groupCountMax, 1...1_000_000,
+            "Values of DISTINCT, and groups of STATS … BY, in a reply."),
         .bytes(
             "max-reply", \.limits.replyByteCountMax, (1 << 16)...(1 << 31),
             "Most bytes of one reply."),

@@ -12,14 +12,18 @@ struct Aggregation {
     private var facets: [FacetAccumulator] = []
     private var stats: [StatsAccumulator] = []
     private var distinct: FacetAccumulator?
+    /// The part that ``step(_:_:)`` is at.
+    private var part = 0
+    private let groupCountMax: Int
 
-    init(_ request: FindRequest) {
+    init(_ request: FindRequest, _ limits: Limits) {
+        groupCountMax = limits.groupCountMax
         facets = request.facets.map { FacetAccumulator($0, request.view) }
         stats = request.stats.map { StatsAccumulator($0, by: request.statsBy, request.view) }
         if let path = request.distinct {
             distinct = FacetAccumulator(
                 FacetRequest(
-                    path: path, limit: request.view.distinctCountMax, edges: [], edgeKeys: []),
+                    path: path, limit: limits.groupCountMax, edges: [], edgeKeys: []),
                 request.view)
         }
     }
@@ -31,11 +35,33 @@ struct Aggregation {
             || distinct?.usesColumn == false
     }
 
-    /// Adds a partition's matches from its columns. The caller holds the reader lock.
-    mutating func add(_ partition: CollectionPartition, _ match: Bitmap) {
-        for index in facets.indices { facets[index].add(partition, match) }
-        for index in stats.indices { stats[index].add(partition, match) }
-        distinct?.add(partition, match)
+    /// Adds some more of a partition's matches from its columns. The caller holds the reader lock.
+    ///
+    /// - Returns: whether all of them are in.
+    mutating func step(_ partition: CollectionPartition, _ match: Bitmap) -> Bool {
+        let place = part - facets.count
+        let isDone =
+            place < 0
+            ? facets[part].step(partition, match)
+            : place < stats.count
+                ? stats[place].step(partition, match)
+                : distinct?.step(partition, match) ?? true
+        if isDone { part += 1 }
+        guard part == facets.count + stats.count + (distinct == nil ? 0 : 1) else { return false }
+        part = 0
+        return true
+    }
+
+    /// - Throws: `LIMIT` where there are more values or groups than a reply holds.
+    func checkGroups() throws(EngineError) {
+        let counts =
+            [(name: "DISTINCT", count: distinct?.valueCount ?? 0)]
+            + stats.map { (name: "BY", count: $0.groupCount) }
+        for (name, count) in counts where count > groupCountMax {
+            throw EngineError(
+                .limit, name, "more than \(groupCountMax) values",
+                hint: "narrow the filter, or raise max-groups")
+        }
     }
 
     /// Adds one document to the parts that no column answers.
@@ -60,9 +86,6 @@ struct Aggregation {
 }
 
 extension CollectionView {
-    /// Distinct values of one reply.
-    var distinctCountMax: Int { 10_000 }
-
     /// The declared field of a path, if every partition has a ready column for it.
     func columnField(_ path: String) -> Field? {
         guard let field = schema.field(at: path) else { return nil }
@@ -89,6 +112,11 @@ struct FacetAccumulator {
     /// Ranges that the current document was counted in.
     private var rangesSeen: Set<Int> = []
     private var matches = FieldPath.Matches()
+    /// A partition's counts that are not added yet, and how many of them are.
+    private var pending: [TermCount]?
+    private var pendingStart = 0
+    /// The next row of a partition to be counted.
+    private var nextSlot: Slot = 0
 
     init(_ request: FacetRequest, _ view: CollectionView) {
         self.request = request
@@ -103,29 +131,54 @@ struct FacetAccumulator {
         return request.edges.isEmpty || (field.type.isNumeric && !request.edgeKeys.isEmpty)
     }
 
-    mutating func add(_ partition: CollectionPartition, _ match: Bitmap) {
+    /// Values or groups so far.
+    var valueCount: Int { strings.count + keys.count + others.count }
+
+    /// Terms, or rows, that one step adds.
+    private static let stepCount = 2_048
+
+    /// Adds some more of a partition's matches; says whether all of them are in.
+    mutating func step(_ partition: CollectionPartition, _ match: Bitmap) -> Bool {
         guard usesColumn, let field, let column = partition.readyColumn(field.number) else {
-            return
+            return true
         }
         switch column.storage {
-        case .keyword(let keyword):
-            for term in keyword.facetCounts(match) {
-                strings[[UInt8](keyword.term(term.code)), default: 0] += term.count
-            }
+        case .keyword(let keyword): return step(keyword, match)
         case .numeric(let numeric) where !request.edges.isEmpty:
             for (index, count) in numeric.rangeCounts(match, edges: request.edgeKeys).enumerated() {
                 ranges[index] += count
             }
-        case .numeric(let numeric):
-            match.forEach { slot in
-                guard numeric.state(slot) == .present else { return }
-                if numeric.keyCount(slot) == 1 {
-                    keys[numeric.key(slot), default: 0] += 1
-                } else {
-                    for key in Set(numeric.allKeys(slot)) { keys[key, default: 0] += 1 }
-                }
+            return true
+        case .numeric(let numeric): return step(numeric, match)
+        }
+    }
+
+    private mutating func step(_ keyword: KeywordColumn, _ match: Bitmap) -> Bool {
+        let counts = pending ?? keyword.facetCounts(match)
+        let end = min(counts.count, pendingStart + Self.stepCount)
+        for term in counts[pendingStart..<end] {
+            strings[[UInt8](keyword.term(term.code)), default: 0] += term.count
+        }
+        let isDone = end == counts.count
+        (pending, pendingStart) = isDone ? (nil, 0) : (counts, end)
+        return isDone
+    }
+
+    private mutating func step(_ numeric: NumericColumn, _ match: Bitmap) -> Bool {
+        for _ in 0..<Self.stepCount {
+            guard let slot = match.first(from: nextSlot) else {
+                nextSlot = 0
+                return true
+            }
+            nextSlot = slot + 1
+            guard numeric.state(slot) == .present else { continue }
+            if numeric.keyCount(slot) == 1 {
+                keys[numeric.key(slot), default: 0] += 1
+            } else {
+                for key in Set(numeric.allKeys(slot)) { keys[key, default: 0] += 1 }
             }
         }
+        return false
     }
 
     mutating func add(_ root: TapeValue, isForced: Bool = false) {
@@ -192,11 +245,37 @@ struct FacetAccumulator {
             }
             return result
         }
-        let sorted = counted.sorted {
-            $0.count != $1.count ? $0.count > $1.count : $0.value < $1.value
-        }
-        result.values = Array(sorted.prefix(request.limit))
+        result.values = first(request.limit, of: counted)
         return result
+    }
+
+    /// The most frequent ones, ties by value.
+    ///
+    /// - Complexity: O(values) comparisons, as a rule: few values get among the first.
+    private func first(
+        _ limit: Int, of counted: [(value: FacetValue, count: Int)]
+    ) -> [(value: FacetValue, count: Int)] {
+        var best: [(value: FacetValue, count: Int)] = []
+        best.reserveCapacity(min(limit, counted.count) + 1)
+        for item in counted {
+            if best.count == limit {
+                guard let last = best.last, isBefore(item, last) else { continue }
+                best.removeLast()
+            }
+            var (low, high) = (0, best.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if isBefore(best[middle], item) { low = middle + 1 } else { high = middle }
+            }
+            best.insert(item, at: low)
+        }
+        return best
+    }
+
+    private func isBefore(
+        _ a: (value: FacetValue, count: Int), _ b: (value: FacetValue, count: Int)
+    ) -> Bool {
+        a.count != b.count ? a.count > b.count : a.value < b.value
     }
 
     func distinctValues() -> [FacetValue] {
@@ -255,7 +334,10 @@ extension FacetValue: Comparable {
         switch value.kind {
         case .null: self = .null
         case .bool: self = .bool(value.bool)
-        case .number: self = value.int64.map { .int($0) } ?? .double(value.double)
+        // 1, 1.0 and 1e0 are one value.
+        case .number:
+            let whole = value.int64 ?? Int64(exactly: value.double)
+            self = whole.map { .int($0) } ?? .double(value.double)
         case .string: self = .string([UInt8](value.stringBytes))
         case .array, .object: return nil
         }
@@ -287,7 +369,15 @@ extension FacetValue: Comparable {
         case (.int(let x), .int(let y)), (.datetime(let x), .datetime(let y)): return x < y
         case (.decimal(let x, let m), .decimal(let y, let n)) where m == n: return x < y
         case (.string(let x), .string(let y)): return x.lexicographicallyPrecedes(y)
-        default: return a.number < b.number
+        default: return a.number != b.number ? a.number < b.number : a.form < b.form
+        }
+    }
+
+    /// Puts whole numbers in order that one double stands for.
+    private var form: Int64 {
+        switch self {
+        case .int(let value): value
+        case .null, .bool, .string, .datetime, .decimal, .double: Int64.min
         }
     }
 }

@@ -66,7 +66,7 @@ package final class FindExecution {
         self.version = version
         levels = OrderPlan.levels(request)
         outcome = FindOutcome(version: request.version ?? version)
-        aggregation = Aggregation(request)
+        aggregation = Aggregation(request, context.shared.options.limits)
         phase = .filter(partition: 0)
         phaseStarted = Clock.monotonicNanoseconds()
         if let older = request.version, older != version {
@@ -127,7 +127,7 @@ package final class FindExecution {
         case .filter(let index): filterPartition(index)
         case .verify(let index, let slot): try verify(index, from: slot)
         case .history(let index, let number): try walkHistory(index, from: number)
-        case .aggregate(let index): aggregate(index)
+        case .aggregate(let index): try aggregate(index)
         case .scan(let index, let slot): try scanDocuments(index, from: slot)
         case .select: select()
         case .finished: return
@@ -248,11 +248,13 @@ package final class FindExecution {
 
     // MARK: - Aggregate
 
-    private func aggregate(_ index: Int) {
+    private func aggregate(_ index: Int) throws(EngineError) {
         let partition = partitions[index]
         partition.lock.lockForReading()
-        aggregation.add(partition, matches[index])
+        let isDone = aggregation.step(partition, matches[index])
         partition.lock.unlock()
+        try aggregation.checkGroups()
+        guard isDone else { return }
         if index + 1 < partitions.count {
             phase = .aggregate(partition: index + 1)
         } else {
@@ -295,6 +297,7 @@ package final class FindExecution {
                 scan?.add(root, key: row.key, id: entry.id)
             }
         }
+        try aggregation.checkGroups()
         outcome.plan.documentsRead += rows.count
         if rows.count == Self.batch, let next {
             phase = .scan(partition: index, from: next)

@@ -27,6 +27,7 @@ extension FindExecution {
         }
         partition.lock.unlock()
         for key in keys { try addHistory(of: key, at: older) }
+        try aggregation.checkGroups()
         if end < bound {
             phase = .history(partition: index, from: end)
         } else if index + 1 < partitions.count {

@@ -18,6 +18,9 @@ struct StatsAccumulator {
     private var groups: [FacetValue: NumericStats] = [:]
     private var matches = FieldPath.Matches()
     private var groupMatches = FieldPath.Matches()
+    /// A partition's groups that are not added yet, and how many of them are.
+    private var pending: [GroupStats]?
+    private var pendingStart = 0
 
     init(_ path: String, by group: String?, _ view: CollectionView) {
         pathText = path
@@ -37,21 +40,32 @@ struct StatsAccumulator {
         return groupField?.type.isString ?? false
     }
 
-    mutating func add(_ partition: CollectionPartition, _ match: Bitmap) {
+    var groupCount: Int { groups.count }
+
+    /// Groups that one step adds.
+    private static let stepCount = 2_048
+
+    /// Adds some more of a partition's matches; says whether all of them are in.
+    mutating func step(_ partition: CollectionPartition, _ match: Bitmap) -> Bool {
         guard usesColumns, let field,
             case .numeric(let column)? = partition.readyColumn(field.number)?.storage
-        else { return }
+        else { return true }
         guard let groupField else {
             overall.merge(column.stats(match))
-            return
+            return true
         }
         guard case .keyword(let terms)? = partition.readyColumn(groupField.number)?.storage else {
-            return
+            return true
         }
-        for group in column.stats(match, by: terms) {
+        let found = pending ?? column.stats(match, by: terms)
+        let end = min(found.count, pendingStart + Self.stepCount)
+        for group in found[pendingStart..<end] {
             groups[.string([UInt8](terms.term(group.code))), default: NumericStats()].merge(
                 group.stats)
         }
+        let isDone = end == found.count
+        (pending, pendingStart) = isDone ? (nil, 0) : (found, end)
+        return isDone
     }
 
     mutating func add(_ root: TapeValue, isForced: Bool = false) {
