@@ -51,16 +51,18 @@ let package = Package(
         // Plain values.
         .target(name: "Primitives", swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
-        .target(name: "Schema", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
+        .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
-            name: "Query", dependencies: ["Schema", "Documents", "Primitives"],
+            name: "Schema", dependencies: ["Documents", "GeoIndex", "Primitives"],
+            swiftSettings: leaf),
+        .target(
+            name: "Query", dependencies: ["Schema", "Documents", "GeoIndex", "Primitives"],
             swiftSettings: leaf),
         // Islands and storage.
         .target(
             name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
             name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
-        .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
@@ -68,15 +70,15 @@ let package = Package(
         .target(
             name: "Partition",
             dependencies: [
-                "ColumnIndex", "VectorIndex", "Documents", "Schema", "Query", "DocumentStore",
-                "Primitives",
+                "ColumnIndex", "VectorIndex", "GeoIndex", "Documents", "Schema", "Query",
+                "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         .target(
             name: "Engine",
             dependencies: [
-                "Partition", "CKernels", "Documents", "Schema", "Query", "DocumentStore",
-                "Primitives",
+                "Partition", "GeoIndex", "CKernels", "Documents", "Schema", "Query",
+                "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         // The protocol and the server.
@@ -87,8 +89,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Engine", "RESP", "Query", "Schema", "Documents", "DocumentStore", "Primitives",
-                .product(name: "NIOCore", package: "swift-nio"),
+                "Engine", "RESP", "Query", "Schema", "GeoIndex", "Documents", "DocumentStore",
+                "Primitives", .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: leaf),
         .target(

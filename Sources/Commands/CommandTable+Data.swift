@@ -23,7 +23,7 @@ extension CommandTable {
 
     /// The verbs that the command handler carries out.
     static var dataCommands: [CommandSpec] {
-        collectionCommands + documentCommands + lookupCommands + nearnessCommands
+        collectionCommands + documentCommands + lookupCommands + nearnessCommands + placeCommands
             + operationCommands
     }
 

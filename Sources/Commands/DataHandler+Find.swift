@@ -99,9 +99,12 @@ extension DataHandler {
         if request.equals(1, "RECOMMEND") {
             return try similar(.recommend, request, from: 2, session, &reply, explain: true)
         }
+        if request.equals(1, "NEARBY") {
+            return try nearby(request, from: 2, session, &reply, explain: true)
+        }
         throw EngineError(
             .syntax, String(request.string(1).prefix(32)), "is no lookup that can be explained",
-            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND")
+            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY")
     }
 
     // MARK: - Answers

@@ -98,6 +98,8 @@ package final class DataHandler: CommandHandler {
         case .find, .count: return try find(name, request, from: 1, session, &reply, explain: false)
         case .similar, .recommend:
             return try similar(name, request, from: 1, session, &reply, explain: false)
+        case .nearby:
+            return try nearby(request, from: 1, session, &reply, explain: false)
         case .explain: return try explain(request, session, &reply)
         case .export: return try export(request, session, &reply)
         case .more: return try more(request, session, &reply)

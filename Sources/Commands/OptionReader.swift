@@ -203,6 +203,12 @@ struct Options {
         return try filter(frame.bytes(place), path: name, limits: limits)
     }
 
+    /// An option's filter as JSON, with its parameters put in.
+    func filterTree(_ name: String, parser: JSONParser) throws(EngineError) -> JSON? {
+        guard let place = place(name) else { return nil }
+        return try filterTree(frame.bytes(place), path: name, parser: parser)
+    }
+
     /// The second value of an option, as a filter.
     func second(
         of name: String, limits: Limits, parser: JSONParser

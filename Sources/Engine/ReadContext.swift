@@ -1,5 +1,6 @@
 package import DocumentStore
 package import Documents
+import GeoIndex
 import Partition
 package import Primitives
 import Query
@@ -20,6 +21,7 @@ package final class ReadContext {
     /// Lookups by nearness of this context, of which some are measured.
     var nearnessCount = 0
     let nearestScratch = NearestScratch()
+    let geoScratch = GeoScratch()
     let tail: LogTail?
     private var cachedCatalog: Catalog
     private let filler = DefaultFiller()

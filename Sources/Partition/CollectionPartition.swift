@@ -20,6 +20,8 @@ package final class CollectionPartition: @unchecked Sendable {
     private(set) var columnList: [FieldColumn] = []
     /// The vectors of each field that has an index for them.
     package private(set) var vectorFields: [VectorField] = []
+    /// The places of each field that has an index for them.
+    package private(set) var placeFields: [PlaceField] = []
     /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
     let idOrder = NumericColumn(kind: .integer)
     /// What all ids ever seen begin with.
@@ -30,6 +32,7 @@ package final class CollectionPartition: @unchecked Sendable {
         for field in schema.fields {
             if field.hasEntries { addColumn(field, isReady: true) }
             if field.hasVectorIndex { addVectors(field, isReady: true) }
+            if field.hasPlaceIndex { addPlaces(field, isReady: true) }
         }
     }
 
@@ -48,6 +51,7 @@ package final class CollectionPartition: @unchecked Sendable {
     package var byteCount: Int {
         baseByteCount + columnList.reduce(0) { $0 + $1.byteCount }
             + vectorFields.reduce(0) { $0 + $1.byteCount }
+            + placeFields.reduce(0) { $0 + $1.byteCount }
     }
 
     // MARK: - Columns
@@ -137,6 +141,48 @@ package final class CollectionPartition: @unchecked Sendable {
         return vectors.index.vector(node)
     }
 
+    // MARK: - Places
+
+    /// The field's places, if queries may use their index.
+    package func placeField(_ field: FieldNumber) -> PlaceField? {
+        for places in placeFields where places.field.number == field && places.isReady {
+            return places
+        }
+        return nil
+    }
+
+    package func addPlaces(_ field: Field, isReady: Bool) {
+        placeFields.append(PlaceField(field: field, isReady: isReady))
+    }
+
+    package func dropPlaces(_ field: FieldNumber) {
+        placeFields.removeAll { $0.field.number == field }
+    }
+
+    /// Lets queries use the index that an `ALTER` has filled; the one before it goes.
+    package func markPlacesReady(_ field: FieldNumber) {
+        placeFields.removeAll { $0.field.number == field && $0.isReady }
+        placeFields.first { $0.field.number == field }?.isReady = true
+    }
+
+    /// Gives up the indexes that an `ALTER` was filling.
+    package func dropUnreadyPlaces() { placeFields.removeAll { !$0.isReady } }
+
+    /// Brings a row's places into the indexes that are being filled.
+    package func backfillPlaces(_ slot: Slot, from prepared: PreparedDocument) {
+        for places in placeFields where !places.isReady { places.set(slot, prepared) }
+    }
+
+    /// Whether every row in use is one that `version` sees.
+    func seesAllRows(at version: Version) -> Bool {
+        rows.deadCount == 0 && rows.isCurrent(at: version)
+    }
+
+    /// Calls `body` with every row in use that `version` does not see.
+    func forEachInvisible(at version: Version, _ body: (Slot) -> Void) {
+        rows.forEachInvisible(at: version, body)
+    }
+
     /// Whether no row was born or has died after `version`.
     func isCurrent(at version: Version) -> Bool { rows.isCurrent(at: version) }
 
@@ -173,6 +219,7 @@ package final class CollectionPartition: @unchecked Sendable {
         heads.update(number, key: key, slot: slot)
         idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
         fill(slot, from: prepared, only: nil)
+        for field in placeFields { field.set(slot, prepared) }
         for field in vectorFields {
             field.replace(old, with: slot, vectors.first { $0.field == field.field.number })
         }
@@ -200,6 +247,7 @@ package final class CollectionPartition: @unchecked Sendable {
         _ = rows.reclaim(horizon: horizon, limit: limit) { slot in
             for column in columnList { column.clear(slot) }
             for field in vectorFields { field.clear(slot) }
+            for field in placeFields { field.clear(slot) }
             idOrder.clear(slot)
         }
     }

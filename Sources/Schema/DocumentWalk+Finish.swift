@@ -19,6 +19,7 @@ extension DocumentWalk {
         document.createdStamps = stamps
         document.strings = strings
         document.vectors = vectors
+        document.places = places
         document.hasMismatch = hasMismatch
         // An array of no capacity would write its count into the storage that all empty ones
         // share.
@@ -143,12 +144,25 @@ extension DocumentWalk {
     }
 }
 
+extension DocumentWalk {
+    /// Takes a place for its index. One that cannot be read was stored before the field was
+    /// declared: it is passed over.
+    mutating func takePlace(_ node: PlanNode, _ value: TapeValue) {
+        guard let point = PlaceValue.point(value) else {
+            hasMismatch = true
+            return
+        }
+        places.append(PlaceValue(field: node.number, geometry: .point(point)))
+    }
+}
+
 extension SchemaPlan {
     /// A default as it is written into documents, and the entries it gives.
     struct DefaultValue {
         var text: [UInt8] = []
         var entries: [FieldEntry] = []
         var strings: [UInt8] = []
+        var places: [PlaceValue] = []
     }
 
     func makeDefaults() -> [DefaultValue] {
@@ -172,6 +186,7 @@ extension SchemaPlan {
             )
             try? walk.object(0, root, isInsideArray: false)
             let document = walk.finish()
+            result.places = document.places
             // All strings go to one place, so that adding the default is one append.
             for entry in document.entries {
                 guard entry.kind == .string else {

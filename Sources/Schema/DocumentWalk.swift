@@ -29,6 +29,7 @@ struct DocumentWalk {
     var insertions: [UInt8] = []
     var strings: [UInt8] = []
     var vectors: [PreparedDocument.VectorValue] = []
+    var places: [PlaceValue] = []
     var hasMismatch = false
     /// Entries of fields inside arrays of objects come interleaved.
     var needsGrouping = false
@@ -174,6 +175,7 @@ struct DocumentWalk {
         let value = plan.defaults[index]
         insertions.append(contentsOf: value.text)
         if isInsideArray && !value.entries.isEmpty { needsGrouping = true }
+        places += value.places
         let shift = UInt64(strings.count)
         strings.append(contentsOf: value.strings)
         for entry in value.entries {
@@ -271,6 +273,7 @@ struct DocumentWalk {
             } else if node.kind == .vector {
                 try? structured(index, node, value)
             }
+            if node.flags.contains(.places) { takePlace(node, value) }
         }
     }
 

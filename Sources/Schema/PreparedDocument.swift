@@ -49,6 +49,8 @@ package struct PreparedDocument: Sendable {
     package var vectors: [VectorValue] = []
     /// Vectors that stay in the text, because their field is being declared: they are indexed only.
     package var vectorsInText: [VectorValue] = []
+    /// Places in fields with an index of them: all of a field are consecutive.
+    package var places: [PlaceValue] = []
     /// `created` stamps that were written as of now.
     var createdStamps: [CreatedStamp] = []
     /// An entry was left out because its value has another type. Only after an extraction.

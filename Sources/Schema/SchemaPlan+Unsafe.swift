@@ -113,6 +113,7 @@ struct PlanNode {
         static let dropUnknown = Flags(rawValue: 256)
         static let refuseUnknown = Flags(rawValue: 512)
         static let fillsReads = Flags(rawValue: 1024)
+        static let places = Flags(rawValue: 2048)
         static let stamped: Flags = [.createdStamp, .updatedStamp]
     }
 }
@@ -220,6 +221,7 @@ struct PlanBuilder {
         if d.stamp == .updated { node.flags.insert(.updatedStamp) }
         if d.defaultValue != nil { node.flags.insert(.hasDefault) }
         if d.fillsReads { node.flags.insert(.fillsReads) }
+        if d.hasPlaceIndex { node.flags.insert(.places) }
         if d.allowed != nil { node.flags.insert(.allowed) }
         if d.minimum != nil || d.maximum != nil {
             node.flags.insert(.bounded)

@@ -209,7 +209,7 @@ final class Dispatcher {
         case .watch: reply.error("ERR use IF or VERSION")
         case .unwatch: reply.ok()
         case .create, .alter, .drop, .describe, .collections, .alias, .put, .patch, .fetch, .mfetch,
-            .remove, .export, .find, .count, .similar, .recommend, .explain, .more, .multi, .exec,
+            .remove, .export, .find, .count, .similar, .recommend, .nearby, .explain, .more, .multi, .exec,
             .discard, .health, .stats, .recall, .jobs, .reshard, .compact:
             preconditionFailure("the command handler's command")
         }

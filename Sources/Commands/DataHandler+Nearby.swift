@@ -1,0 +1,188 @@
+import Documents
+import Engine
+import GeoIndex
+import Primitives
+import Query
+import RESP
+import Schema
+
+/// `NEARBY`.
+extension DataHandler {
+    private static let nearbyRules = [
+        OptionRule("RADIUS"), OptionRule("LIMIT"), OptionRule("FIELDS"), OptionRule("WHERE"),
+        OptionRule("FIELD"), OptionRule("AFTER"), OptionRule("META", 0), OptionRule("TIMEOUT"),
+        OptionRule("PARTIAL", 0), OptionRule("PARAMS"), OptionRule("BLOB", 2),
+    ]
+
+    /// Starts a lookup of near places whose verb is argument `verb - 1`.
+    func nearby(
+        _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
+        explain: Bool
+    ) throws(EngineError) -> Disposition {
+        let started = Clock.monotonicNanoseconds()
+        let view = try view(request, verb)
+        guard request.count > verb + 2 else {
+            throw EngineError(.syntax, "NEARBY", "takes a longitude and a latitude")
+        }
+        let center = try PlaceArguments.place(request, at: verb + 1)
+        let options = try Options(request, from: verb + 3, Self.nearbyRules)
+        var shape = try NearbyShape(options, view, center, started, self)
+        shape.request.isExplained = explain
+        let execution = try NearbyExecution(shape.request, context: context)
+        if try execution.run(until: started + Self.sliceNanoseconds) {
+            try answer(execution, shape, started, explain: explain, &reply)
+            execution.finish()
+            return .replied
+        }
+        deferLookup(
+            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
+            answer: { [weak self] (writer) throws(EngineError) in
+                try self?.answer(execution, shape, started, explain: explain, &writer)
+            }, finish: { execution.finish() })
+        return .deferredRead
+    }
+
+    private func answer(
+        _ execution: NearbyExecution, _ shape: NearbyShape, _ started: UInt64, explain: Bool,
+        _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let outcome = execution.outcome
+        if explain {
+            plan(
+                outcome.plan, total: outcome.total ?? outcome.hits.count,
+                hitCount: outcome.hits.count, started, &reply)
+            return
+        }
+        reply.map(
+            4 + (outcome.total == nil ? 0 : 1) + (outcome.next == nil ? 0 : 1)
+                + (outcome.isPartial ? 1 : 0))
+        if let total = outcome.total {
+            reply.bulk("total")
+            reply.integer(total)
+        }
+        reply.bulk("exact")
+        reply.bool(!outcome.isPartial)
+        reply.bulk("hits")
+        try hits(outcome, shape, &reply)
+        if let next = outcome.next {
+            reply.bulk("cursor")
+            let cursor = Cursor(
+                queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.chord2))], id: next.id)
+            reply.bulk(cursor.encoded(secret: cursorSecret))
+        }
+        lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
+    }
+
+    private func hits(
+        _ outcome: NearbyOutcome, _ shape: NearbyShape, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let start = reply.byteCount
+        let view = shape.request.view
+        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
+        reply.array(outcome.hits.count)
+        for hit in outcome.hits {
+            reply.map(shape.wantsMeta ? 4 : 3)
+            reply.bulk("id")
+            reply.bulk(hit.id)
+            reply.bulk("distance_m")
+            reply.double(hit.meters)
+            if shape.wantsMeta {
+                reply.bulk("version")
+                reply.version(hit.key.version)
+            }
+            try hitDocument(
+                hit.key, view, shape.projection, wantsVectors: wantsVectors, &reply)
+            try checkByteCount(of: reply, since: start)
+        }
+    }
+
+    /// The field of places that is meant: the one that is named, or the only one.
+    static func placeField(
+        _ options: Options, _ view: CollectionView
+    ) throws(EngineError) -> Field {
+        let fields = view.placeFields
+        if let name = try options.text("FIELD") {
+            if let field = fields.first(where: { $0.path == name }) { return field }
+            throw EngineError(
+                .noIndex, String(name.prefix(64)), "is no field of places with an index",
+                hint: "DESCRIBE \(view.name) lists the fields, ALTER adds an index")
+        }
+        guard let field = fields.first else {
+            throw EngineError(
+                .noIndex, view.name, "has no field of places with an index",
+                hint: "ALTER adds one, of type geopoint with index true")
+        }
+        guard fields.count == 1 else {
+            let names = fields.map(\.path).joined(separator: ", ")
+            throw EngineError(
+                .syntax, "FIELD", "one of several fields of places has to be named: \(names)")
+        }
+        return field
+    }
+}
+
+/// The options of a lookup of near places, read.
+struct NearbyShape {
+    var request: NearbyRequest
+    var projection: Projection?
+    var wantsMeta: Bool
+    /// What a cursor must belong to; 0 where none is given or made.
+    private(set) var queryHash: UInt64 = 0
+
+    init(
+        _ options: Options, _ view: CollectionView, _ center: LatLng, _ started: UInt64,
+        _ handler: DataHandler
+    ) throws(EngineError) {
+        let limits = handler.limits
+        let field = try DataHandler.placeField(options, view)
+        let limit = try options.integer("LIMIT", 0...limits.limitMax) ?? limits.limitDefault
+        request = NearbyRequest(view: view, field: field, center: center, limit: limit)
+        if let text = try options.text("RADIUS") {
+            request.radiusMeters = try PlaceArguments.meters(text, "RADIUS")
+        }
+        var filterText = ""
+        if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {
+            filterText = tree.text
+            let filter: Filter
+            do throws(QueryError) {
+                filter = try Filter(parsing: tree, limits: limits)
+            } catch {
+                throw EngineError(error)
+            }
+            if !filter.matchesAll { request.filter = try handler.compile(filter, view) }
+        }
+        request.deadlineNanoseconds = try handler.deadline(options)
+        request.allowsPartial = options.has("PARTIAL")
+        wantsMeta = options.has("META")
+        queryHash = Cursor.queryHash([
+            "\(view.id)", "NEARBY", field.path, "\(center.longitude),\(center.latitude)",
+            "\(request.radiusMeters ?? -1)", filterText,
+        ])
+        if let text = try options.text("FIELDS") {
+            do throws(QueryError) {
+                projection = try handler.projection(text)
+            } catch {
+                throw EngineError(error)
+            }
+        }
+        if let text = try options.text("AFTER") {
+            request.after = try Self.cursor(text, queryHash, handler)
+        }
+    }
+
+    private static func cursor(
+        _ text: String, _ queryHash: UInt64, _ handler: DataHandler
+    ) throws(EngineError) -> PlaceCursor {
+        do throws(QueryError) {
+            let cursor = try Cursor(
+                decoding: text, secret: handler.cursorSecret, queryHash: queryHash)
+            guard cursor.keys.count == 1, case .key(let key) = cursor.keys[0] else {
+                throw .invalid(
+                    path: "AFTER", rule: "is a cursor of this query as it was given", value: "")
+            }
+            return PlaceCursor(chord2: OrderedKey.double(key), id: cursor.id)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+}
