@@ -51,7 +51,11 @@ let package = Package(
         // Plain values.
         .target(name: "Primitives", swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
-        .target(name: "Schema", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
+        .target(
+            name: "GeoJSON", dependencies: ["Documents", "GeoIndex"], swiftSettings: leaf),
+        .target(
+            name: "Schema", dependencies: ["Documents", "GeoIndex", "GeoJSON", "Primitives"],
+            swiftSettings: leaf),
         .target(
             name: "Query", dependencies: ["Schema", "Documents", "Primitives"],
             swiftSettings: leaf),
@@ -139,7 +143,11 @@ let package = Package(
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
         .testTarget(
-            name: "SchemaTests", dependencies: ["Schema", "Documents", "Primitives"],
+            name: "GeoJSONTests", dependencies: ["GeoJSON", "GeoIndex", "Documents"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SchemaTests",
+            dependencies: ["Schema", "GeoIndex", "GeoJSON", "Documents", "Primitives"],
             swiftSettings: strict),
         .testTarget(
             name: "QueryTests", dependencies: ["Query", "Schema", "Documents", "Primitives"],

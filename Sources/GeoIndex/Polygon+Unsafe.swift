@@ -72,6 +72,9 @@ package final class Polygon: @unchecked Sendable {
         edges.deallocate()
     }
 
+    /// Polygons of a multipolygon; at least 1.
+    package var polygonCount: Int { (rings.last?.polygon ?? 0) + 1 }
+
     /// Bytes allocated.
     package var byteCount: Int {
         vertexCount * MemoryLayout<SpherePoint>.stride + edgeCount * 4

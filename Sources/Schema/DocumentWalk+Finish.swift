@@ -19,6 +19,8 @@ extension DocumentWalk {
         document.createdStamps = stamps
         document.strings = strings
         document.vectors = vectors
+        document.places = places
+        document.hours = hours
         document.hasMismatch = hasMismatch
         // An array of no capacity would write its count into the storage that all empty ones
         // share.
@@ -125,12 +127,16 @@ extension DocumentWalk {
         _ value: TapeValue
     ) throws(ValidationError) {
         switch node.kind {
-        case .geopoint:
-            if let rule = GeoRules.brokenPointRule(value) { try fail(.text(rule), value) }
-        case .geoshape:
-            if let rule = GeoRules.brokenShapeRule(value) { try fail(.text(rule), value) }
+        case .geopoint, .geoshape:
+            let place = try PlaceReader.place(value, node)
+            if node.flags.contains(.taken) {
+                places.append(.init(field: node.number, place: place))
+            }
         case .hours:
-            try HoursRule.check(value)
+            let value = try HoursRule.hours(value)
+            if node.flags.contains(.taken) {
+                hours.append(.init(field: node.number, hours: value))
+            }
         case .vector:
             guard case .vector(let options)? = plan.definitions[index]?.type else { return }
             if heldVectors.contains(node.number) {
