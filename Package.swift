@@ -51,18 +51,21 @@ let package = Package(
         // Plain values.
         .target(name: "Primitives", swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
-        .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
-            name: "Schema", dependencies: ["Documents", "GeoIndex", "Primitives"],
+            name: "GeoJSON", dependencies: ["Documents", "GeoIndex"], swiftSettings: leaf),
+        .target(
+            name: "Schema", dependencies: ["Documents", "GeoIndex", "GeoJSON", "Primitives"],
             swiftSettings: leaf),
         .target(
-            name: "Query", dependencies: ["Schema", "Documents", "GeoIndex", "Primitives"],
+            name: "Query",
+            dependencies: ["Schema", "Documents", "GeoIndex", "GeoJSON", "Primitives"],
             swiftSettings: leaf),
         // Islands and storage.
         .target(
             name: "ColumnIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(
             name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
+        .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
@@ -70,14 +73,14 @@ let package = Package(
         .target(
             name: "Partition",
             dependencies: [
-                "ColumnIndex", "VectorIndex", "GeoIndex", "Documents", "Schema", "Query",
-                "DocumentStore", "Primitives",
+                "ColumnIndex", "VectorIndex", "GeoIndex", "GeoJSON", "Documents", "Schema",
+                "Query", "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         .target(
             name: "Engine",
             dependencies: [
-                "Partition", "GeoIndex", "CKernels", "Documents", "Schema", "Query",
+                "Partition", "GeoIndex", "GeoJSON", "CKernels", "Documents", "Schema", "Query",
                 "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
@@ -89,8 +92,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Engine", "RESP", "Query", "Schema", "GeoIndex", "Documents", "DocumentStore",
-                "Primitives", .product(name: "NIOCore", package: "swift-nio"),
+                "Engine", "RESP", "Query", "Schema", "GeoIndex", "GeoJSON", "Documents",
+                "DocumentStore", "Primitives", .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: leaf),
         .target(
@@ -141,7 +144,11 @@ let package = Package(
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
         .testTarget(
-            name: "SchemaTests", dependencies: ["Schema", "Documents", "Primitives"],
+            name: "GeoJSONTests", dependencies: ["GeoJSON", "GeoIndex", "Documents"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SchemaTests",
+            dependencies: ["Schema", "GeoIndex", "GeoJSON", "Documents", "Primitives"],
             swiftSettings: strict),
         .testTarget(
             name: "QueryTests", dependencies: ["Query", "Schema", "Documents", "Primitives"],

@@ -1,4 +1,5 @@
 import ColumnIndex
+package import GeoIndex
 package import Primitives
 package import Schema
 
@@ -169,8 +170,26 @@ package final class CollectionPartition: @unchecked Sendable {
     package func dropUnreadyPlaces() { placeFields.removeAll { !$0.isReady } }
 
     /// Brings a row's places into the indexes that are being filled.
-    package func backfillPlaces(_ slot: Slot, from prepared: PreparedDocument) {
-        for places in placeFields where !places.isReady { places.set(slot, prepared) }
+    package func backfill(_ slot: Slot, key: LogKey, _ arrivals: [PlaceArrival]) {
+        guard rows.key(slot) == key else { return }
+        for places in placeFields where !places.isReady && !places.has(slot) {
+            for arrival in arrivals where arrival.field == places.field.number {
+                places.set(slot, arrival, replacing: nil)
+            }
+        }
+    }
+
+    /// The zones that the newest row of a document has in a field.
+    package func zones(of id: UnsafeRawBufferPointer, hash: UInt64, _ field: FieldNumber) -> [Shape]
+    {
+        guard let number = heads.number(hash: hash, id: id), heads.slot(number) != Heads.noSlot
+        else { return [] }
+        let slot = heads.slot(number)
+        for places in placeFields where places.field.number == field {
+            let shapes = places.zones.shapes(of: slot)
+            if !shapes.isEmpty { return shapes }
+        }
+        return []
     }
 
     /// Whether every row in use is one that `version` sees.
@@ -191,11 +210,13 @@ package final class CollectionPartition: @unchecked Sendable {
     /// Applies one entry: a document's new version, or with nil its removal.
     ///
     /// REQUIRES: `key` is above every key that was applied before.
-    /// - Parameter vectors: the vectors that the new version has, in fields with an index.
+    /// - Parameters:
+    ///   - vectors: the vectors that the new version has, in fields with an index.
+    ///   - places: the places that it has, in fields with an index.
     /// - Complexity: O(indexed values).
     package func apply(
         id: UnsafeRawBufferPointer, hash: UInt64, key: LogKey, prepared: PreparedDocument?,
-        vectors: [VectorArrival] = []
+        vectors: [VectorArrival] = [], places: [PlaceArrival] = []
     ) {
         let number: UInt32
         var old: Slot?
@@ -219,7 +240,13 @@ package final class CollectionPartition: @unchecked Sendable {
         heads.update(number, key: key, slot: slot)
         idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
         fill(slot, from: prepared, only: nil)
-        for field in placeFields { field.set(slot, prepared) }
+        if !placeFields.isEmpty {
+            for field in placeFields {
+                for arrival in places where arrival.field == field.field.number {
+                    field.set(slot, arrival, replacing: old)
+                }
+            }
+        }
         for field in vectorFields {
             field.replace(old, with: slot, vectors.first { $0.field == field.field.number })
         }

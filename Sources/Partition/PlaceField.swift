@@ -4,9 +4,15 @@ package import Schema
 
 /// The places of one declared field in one partition, by row.
 ///
-/// A row that takes another's place brings its point again: a pair more in the index until the dead
-/// row is freed, at less than a microsecond. In return the rows that a version sees, or that a
-/// filter let through, are what the index is asked about, without a map in between.
+/// ```
+/// geopoint             points, and with a radius the circles around them as zones
+/// geoshape             zones
+/// 2d                   flat points
+/// ```
+/// A row that takes another's place brings its points again: a pair more in the index until the
+/// dead row is freed, at less than a microsecond. In return the rows that a version sees, or that a
+/// filter let through, are what the index is asked about, without a map in between. Zones, whose
+/// cells are many, are shared between rows: see ``ZoneTable``.
 ///
 /// Thread rule: as for the partition, whose lock covers it.
 package final class PlaceField {
@@ -14,41 +20,46 @@ package final class PlaceField {
     /// False while an `ALTER` brings in the places of old rows: queries must not use it yet.
     package internal(set) var isReady: Bool
     package let points = PointIndex()
+    let zones = ZoneTable()
+    package let flats = FlatPoints()
 
     init(field: Field, isReady: Bool) {
         self.field = field
         self.isReady = isReady
     }
 
-    package var byteCount: Int { points.byteCount }
+    package var byteCount: Int { points.byteCount + zones.byteCount + flats.byteCount }
 
-    /// Sets the row's places from a document's.
-    func set(_ slot: Slot, _ prepared: PreparedDocument) {
-        var first: LatLng?
-        var all: [LatLng] = []
-        for place in prepared.places where place.field == field.number {
-            switch place.geometry {
-            case .point(let point):
-                if first == nil {
-                    first = point
-                } else {
-                    all.append(point)
-                }
-            }
+    /// Sets a row's places.
+    ///
+    /// - Parameter old: the row that it replaces.
+    func set(_ slot: Slot, _ arrival: PlaceArrival, replacing old: Slot?) {
+        if arrival.points.count == 1 {
+            points.set(slot, arrival.points[0])
+        } else if !arrival.points.isEmpty {
+            points.set(slot, arrival.points)
         }
-        guard let first else { return }
-        if all.isEmpty {
-            points.set(slot, first)
-        } else {
-            points.set(slot, [first] + all)
-        }
+        if !arrival.flats.isEmpty { flats.set(slot, arrival.flats) }
+        zones.assign(arrival.shapes, to: slot, replacing: old)
+    }
+
+    /// Whether the row has places already.
+    func has(_ slot: Slot) -> Bool {
+        points.position(of: slot) != nil || zones.set(of: slot) != nil
+            || flats.hasPoint(slot) { _ in true }
     }
 
     /// A dead row is freed.
-    func clear(_ slot: Slot) { points.remove(slot) }
+    func clear(_ slot: Slot) {
+        points.remove(slot)
+        zones.clear(slot)
+        flats.clear(slot)
+    }
 }
 
 extension AcceptedSlots {
     /// The rows of a bitmap, which must not change meanwhile.
-    init(_ rows: Bitmap) { self.init(words: UnsafePointer(rows.words), wordCount: rows.wordCapacity) }
+    init(_ rows: Bitmap) {
+        self.init(words: UnsafePointer(rows.words), wordCount: rows.wordCapacity)
+    }
 }

@@ -1,4 +1,5 @@
 package import Documents
+package import GeoIndex
 
 /// A field's stable number within its collection: given once, never reused, kept by `ALTER`.
 package typealias FieldNumber = UInt16
@@ -32,6 +33,16 @@ package struct VectorOptions: Sendable, Equatable {
         let isHalf = storage == "f16" || originals != "f32"
         return indexKind != nil && isHalf ? 65_504 : 1e15
     }
+}
+
+/// How the places of a geopoint or geoshape field are measured and found.
+package struct PlaceOptions: Sendable, Equatable {
+    /// The field's points lie on a plane: type `2d`.
+    package var isFlat = false
+    /// What distances from the field's points are measured on.
+    package var earth = EarthModel.sphere
+    /// The path of a number of kilometres: each point is the middle of a zone as wide as that.
+    package var radiusPath: String?
 }
 
 /// What values a field holds.
@@ -70,6 +81,16 @@ package enum FieldType: Sendable, Equatable {
         }
     }
 
+    /// Whether values are numbers that count or measure something.
+    package var isQuantity: Bool {
+        switch self {
+        case .int, .float, .decimal: true
+        case .keyword, .text, .bool, .datetime, .geopoint, .geoshape, .vector, .hours, .object,
+            .json:
+            false
+        }
+    }
+
     /// Whether values are UTF-8 strings compared by bytes.
     package var isString: Bool { self == .keyword || self == .text }
 }
@@ -105,6 +126,8 @@ package struct FieldDefinition: Sendable {
     /// The default came with an `ALTER`: stored documents may lack it, so reads fill it in.
     package internal(set) var fillsReads = false
     package var children: [FieldDefinition] = []
+    /// Only of geopoints and geoshapes.
+    package var place = PlaceOptions()
 
     /// A bound of a numeric field.
     package struct Bound: Sendable, Equatable {
@@ -138,6 +161,16 @@ package struct Field: Sendable {
     package var hasVectorIndex: Bool {
         if case .vector(let options) = type { options.indexKind != nil } else { false }
     }
+
+    /// Whether the field's places are indexed: documents give them, see
+    /// ``PreparedDocument/places``.
+    package var hasPlaceIndex: Bool {
+        (type == .geopoint || type == .geoshape) && definition.isIndexed
+    }
+
+    /// Whether the field's opening hours can be asked for: documents give them, see
+    /// ``PreparedDocument/hours``.
+    package var hasHours: Bool { type == .hours && !isMultiValued }
 
     /// Whether documents give entries for this field (see ``PreparedDocument``): it has a type that
     /// fits a column and is indexed, sorted, faceted or unique.
