@@ -3,7 +3,7 @@ package enum CommandName: Int, CaseIterable, Sendable {
     // Data verbs, in the order of the reference page.
     case create, alter, drop, describe, collections, alias
     case put, patch, fetch, mfetch, remove, export
-    case find, count, similar, recommend, nearby, explain, more
+    case find, count, similar, recommend, nearby, within, cover, delivers, explain, more
     case multi, exec, discard
     case health, stats, recall, jobs, reshard, compact
     // Names that Redis owns.

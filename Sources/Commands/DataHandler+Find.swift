@@ -12,12 +12,14 @@ extension DataHandler {
         OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
         OptionRule("BLOB", 2), OptionRule("AT"),
     ]
-    private static let findRules =
-        limitRules + [
-            OptionRule("SORT"), OptionRule("LIMIT"), OptionRule("SKIP"), OptionRule("AFTER"),
-            OptionRule("FIELDS"), OptionRule("FACET"), OptionRule("STATS"), OptionRule("BY"),
-            OptionRule("DISTINCT"), OptionRule("META", 0),
-        ]
+    private static let findRules = pageRules + [OptionRule("AT")]
+    /// What pages of documents may be asked with.
+    static let pageRules = [
+        OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
+        OptionRule("BLOB", 2), OptionRule("SORT"), OptionRule("LIMIT"), OptionRule("SKIP"),
+        OptionRule("AFTER"), OptionRule("FIELDS"), OptionRule("FACET"), OptionRule("STATS"),
+        OptionRule("BY"), OptionRule("DISTINCT"), OptionRule("META", 0),
+    ]
     /// How long a lookup may take where `TIMEOUT` says nothing.
     private static let defaultTimeoutMilliseconds: Int64 = 5_000
 
@@ -36,6 +38,14 @@ extension DataHandler {
             request, from: verb + 2, isCount ? Self.limitRules : Self.findRules)
         var shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
         shape.find.isExplained = explain
+        return try find(shape, session, started, &reply, explain: explain)
+    }
+
+    /// Carries out a lookup of documents that has been read.
+    func find(
+        _ shape: LookupShape, _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter,
+        explain: Bool
+    ) throws(EngineError) -> Disposition {
         let execution = try FindExecution(shape.find, context: context)
         let deadline = started + Self.sliceNanoseconds
         if try execution.run(until: deadline) {
@@ -99,12 +109,18 @@ extension DataHandler {
         if request.equals(1, "RECOMMEND") {
             return try similar(.recommend, request, from: 2, session, &reply, explain: true)
         }
+        if request.equals(1, "WITHIN") {
+            return try within(request, from: 2, session, &reply, explain: true)
+        }
+        if request.equals(1, "COVER") {
+            return try cover(request, from: 2, session, &reply, explain: true)
+        }
         if request.equals(1, "NEARBY") {
             return try nearby(request, from: 2, session, &reply, explain: true)
         }
         throw EngineError(
             .syntax, String(request.string(1).prefix(32)), "is no lookup that can be explained",
-            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY")
+            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY, WITHIN, COVER")
     }
 
     // MARK: - Answers
@@ -321,9 +337,41 @@ struct LookupShape {
         } catch {
             throw EngineError(error)
         }
+        try self.init(
+            filter, queryTexts: [tree.text], options, view, handler, isCount: isCount)
+    }
+
+    /// A lookup that a verb of places stands for, and its `WHERE`.
+    init(
+        _ condition: LookupCondition, _ options: Options, _ view: CollectionView,
+        _ handler: DataHandler
+    ) throws(EngineError) {
+        var filter = Filter.field(
+            path: condition.field.path, conditions: [.place(condition.condition)])
+        var texts = [condition.verb, condition.field.path, condition.condition.text]
+        if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {
+            texts.append(tree.text)
+            do throws(QueryError) {
+                filter = .and([try Filter(parsing: tree, limits: handler.limits), filter])
+            } catch {
+                throw EngineError(error)
+            }
+        }
+        try self.init(
+            filter, queryTexts: texts, options, view, handler, isCount: false,
+            defaultSort: SortSpec(keys: []))
+    }
+
+    private init(
+        _ filter: Filter, queryTexts: [String], _ options: Options, _ view: CollectionView,
+        _ handler: DataHandler, isCount: Bool, defaultSort: SortSpec? = nil
+    ) throws(EngineError) {
+        let limits = handler.limits
         find = FindRequest(
             view: view, filter: try handler.compile(filter, view), limit: limits.limitDefault)
         find.isCount = isCount
+        // By id, whatever `$near` the filter holds: nil leaves the order to that.
+        find.sort = defaultSort
         find.version = try options.version("AT")
         find.deadlineNanoseconds = try handler.deadline(options)
         find.allowsPartial = options.has("PARTIAL")
@@ -359,11 +407,12 @@ struct LookupShape {
             if let text = try options.text("DISTINCT") {
                 find.distinct = try DistinctSpec(parsing: text).path
             }
-            queryHash = Cursor.queryHash(["\(view.id)", tree.text, find.sort?.text ?? ""])
+            queryHash = Cursor.queryHash(["\(view.id)"] + queryTexts + [find.sort?.text ?? ""])
             if let text = try options.text("AFTER") {
                 let cursor = try Cursor(
                     decoding: text, secret: handler.cursorSecret, queryHash: queryHash)
-                guard cursor.keys.count == find.sort?.keys.count ?? 0 else {
+                let keyCount = find.near == nil ? find.sort?.keys.count ?? 0 : 1
+                guard cursor.keys.count == keyCount else {
                     throw EngineError(
                         .invalid, "AFTER", "is a cursor of this query as it was given")
                 }

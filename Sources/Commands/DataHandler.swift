@@ -100,6 +100,11 @@ package final class DataHandler: CommandHandler {
             return try similar(name, request, from: 1, session, &reply, explain: false)
         case .nearby:
             return try nearby(request, from: 1, session, &reply, explain: false)
+        case .within:
+            return try within(request, from: 1, session, &reply, explain: false)
+        case .cover:
+            return try cover(request, from: 1, session, &reply, explain: false)
+        case .delivers: return try delivers(request, &reply)
         case .explain: return try explain(request, session, &reply)
         case .export: return try export(request, session, &reply)
         case .more: return try more(request, session, &reply)

@@ -43,6 +43,9 @@ package struct PlaceOptions: Sendable, Equatable {
     package var earth = EarthModel.sphere
     /// The path of a number of kilometres: each point is the middle of a zone as wide as that.
     package var radiusPath: String?
+
+    /// Points on the sphere without zones.
+    package init() {}
 }
 
 /// What values a field holds.

@@ -235,6 +235,7 @@ enum Fixture {
                     case .regex: return "\(p.path)\(star) regex"
                     case .isNullOrAbsent: return "\(p.path)\(star) null"
                     case .exists: return "\(p.path)\(star) exists"
+                    case .place: return "\(p.path)\(star) place"
                     case .other: return "\(p.path)\(star) other"
                     }
                 }
