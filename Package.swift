@@ -66,6 +66,8 @@ let package = Package(
             name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
+            name: "HoursIndex", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
+        .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
         // The engine.
@@ -141,7 +143,8 @@ let package = Package(
         .testTarget(
             name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
         .testTarget(
-            name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
+            name: "DocumentsTests", dependencies: ["Documents"], exclude: ["Golden"],
+            swiftSettings: strict),
         .testTarget(
             name: "GeoJSONTests", dependencies: ["GeoJSON", "GeoIndex", "Documents"],
             swiftSettings: strict),
@@ -160,6 +163,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "GeoIndexTests", dependencies: ["GeoIndex", "Primitives"], exclude: ["Golden"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HoursIndexTests", dependencies: ["HoursIndex", "Documents", "Primitives"],
             swiftSettings: strict),
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
