@@ -218,6 +218,7 @@ let package = Package(
 if Context.environment["AISLE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "fuzz", dependencies: ["Documents", "Query", "RESP"], path: "Tests/Fuzz",
+            name: "fuzz",
+            dependencies: ["Documents", "GeoIndex", "GeoJSON", "Query", "RESP"], path: "Tests/Fuzz",
             exclude: ["Corpus"], swiftSettings: strict))
 }
