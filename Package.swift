@@ -67,6 +67,8 @@ let package = Package(
             name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
+            name: "HoursIndex", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
+        .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
         // The engine.
@@ -142,7 +144,8 @@ let package = Package(
         .testTarget(
             name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
         .testTarget(
-            name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
+            name: "DocumentsTests", dependencies: ["Documents"], exclude: ["Golden"],
+            swiftSettings: strict),
         .testTarget(
             name: "GeoJSONTests", dependencies: ["GeoJSON", "GeoIndex", "Documents"],
             swiftSettings: strict),
@@ -161,6 +164,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "GeoIndexTests", dependencies: ["GeoIndex", "Primitives"], exclude: ["Golden"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HoursIndexTests", dependencies: ["HoursIndex", "Documents", "Primitives"],
             swiftSettings: strict),
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
@@ -213,6 +219,7 @@ let package = Package(
 if Context.environment["AISLE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "fuzz", dependencies: ["Documents", "Query", "RESP"], path: "Tests/Fuzz",
+            name: "fuzz",
+            dependencies: ["Documents", "GeoIndex", "GeoJSON", "Query", "RESP"], path: "Tests/Fuzz",
             exclude: ["Corpus"], swiftSettings: strict))
 }

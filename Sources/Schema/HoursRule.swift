@@ -7,10 +7,17 @@ enum HoursRule {
         guard value.kind == .object else {
             throw ValidationError(path: "", rule: "type hours", value: describe(value))
         }
+        let hours: OpeningHours
         do {
-            return try OpeningHours(value.json)
+            hours = try OpeningHours(value.json)
         } catch {
             throw ValidationError(path: error.path, rule: "\(error.rule.rawValue)", value: "")
         }
+        guard ZoneDatabase.rules(named: hours.timezone) != nil else {
+            throw ValidationError(
+                path: "timezone", rule: "names a time zone of the system's tzdata",
+                value: JSON.string(hours.timezone).text)
+        }
+        return hours
     }
 }

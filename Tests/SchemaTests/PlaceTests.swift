@@ -101,6 +101,10 @@ import Testing
                 "zone.coordinates.0: a ring ends where it begins"
             ),
             (
+                #"{"hours":{"timezone":"America/Nowhere","weekly":{}}}"#,
+                "hours.timezone: names a time zone of the system's tzdata, got \"America/Nowhere\""
+            ),
+            (
                 #"{"at":[1,2],"radius_km":-1}"#,
                 "radius_km: a radius is from 0 to 20015 kilometres, got -1"
             ),
