@@ -148,3 +148,70 @@ class Places:
             for distance, id in expected:
                 if distance < expected[-1][0] - SLACK_M:
                     assert id in ids
+
+
+# Polygons, without the server's own code
+
+def _cross(a, b):
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def _dot(a, b):
+    return math.fsum(x * y for x, y in zip(a, b))
+
+
+def _crosses(a, b, c, d):
+    """Whether the arcs ab and cd, shorter than half a turn, cross; for random ones."""
+    one, other = _cross(a, b), _cross(c, d)
+    line = _cross(one, other)
+    for x in (line, tuple(-k for k in line)):
+        if all(_dot(_cross(p, x), n) > 0 and _dot(_cross(x, q), n) > 0
+               for p, q, n in ((a, b, one), (c, d, other))):
+            return True
+    return False
+
+
+def holds(rings, place):
+    """Whether a polygon, smaller than a hemisphere, holds a place: by crossings on the way to the
+    place opposite of it."""
+    corners = [[vector(corner) for corner in ring] for ring in rings]
+    middle = [math.fsum(p[k] for p in corners[0][:-1]) for k in range(3)]
+    length = math.hypot(*middle)
+    outside = [-x / length + y for x, y in zip(middle, (1.1e-3, -2.3e-3, 0.7e-3))]
+    length = math.hypot(*outside)
+    outside = [x / length for x in outside]
+    p = vector(place)
+    count = sum(_crosses(outside, p, a, b)
+                for ring in corners for a, b in zip(ring, ring[1:]))
+    return count % 2 == 1
+
+
+def star(rng, center, reach, count=8):
+    """A ring around a place, as far as `reach` metres, with random corners."""
+    p = vector(center)
+    north = [-p[2] * p[0], -p[2] * p[1], 1 - p[2] * p[2]]
+    if math.hypot(*north) < 1e-9:
+        north = [1, 0, 0]
+    length = math.hypot(*north)
+    north = [x / length for x in north]
+    east = _cross(north, p)
+    ring = []
+    for index in range(count):
+        turn = 2 * math.pi * (index + rng.uniform(0.1, 0.9)) / count
+        angle = reach / RADIUS_M * rng.uniform(0.4, 1)
+        q = [math.cos(angle) * x + math.sin(angle) * (math.cos(turn) * y + math.sin(turn) * z)
+             for x, y, z in zip(p, north, east)]
+        ring.append([math.degrees(math.atan2(q[1], q[0])),
+                     math.degrees(math.atan2(q[2], math.hypot(q[0], q[1])))])
+    return ring + ring[:1]
+
+
+def in_box(box, place):
+    west, south, east, north = box
+    longitude, latitude = place
+    if not south <= latitude <= north:
+        return False
+    if abs(latitude) == 90:
+        return True
+    span = (east - west) % 360 if east != west + 360 else 360
+    return (longitude - west) % 360 <= span
