@@ -75,15 +75,15 @@ let package = Package(
         .target(
             name: "Partition",
             dependencies: [
-                "ColumnIndex", "VectorIndex", "GeoIndex", "GeoJSON", "Documents", "Schema",
-                "Query", "DocumentStore", "Primitives",
+                "ColumnIndex", "VectorIndex", "GeoIndex", "HoursIndex", "GeoJSON", "Documents",
+                "Schema", "Query", "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         .target(
             name: "Engine",
             dependencies: [
-                "Partition", "GeoIndex", "GeoJSON", "CKernels", "Documents", "Schema", "Query",
-                "DocumentStore", "Primitives",
+                "Partition", "GeoIndex", "HoursIndex", "GeoJSON", "CKernels", "Documents",
+                "Schema", "Query", "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         // The protocol and the server.

@@ -28,14 +28,17 @@ extension CommandTable {
                 .nearby,
                 arity: -4,
                 [.read],
-                .first,
+                .firstAndIn,
                 group: "lookups",
                 "Finds the documents whose places are nearest to a place, nearest first.",
-                syntax: "NEARBY c lon lat [RADIUS 25km] [WHERE f] [LIMIT n] [AFTER cursor] "
-                    + "[FIELDS ..]",
+                syntax: "NEARBY c lon lat [RADIUS 25km] [WHERE f] [OPEN now|time] "
+                    + "[STOCK sku qty IN c2] [LIMIT n] [AFTER cursor] [FIELDS ..]",
                 complexity: "O(log(documents) + LIMIT), and the matches within RADIUS counted",
                 options: [
-                    .init("RADIUS 25km", "only this far, in m, km or mi; total counts them all")
+                    .init("RADIUS 25km", "only this far, in m, km or mi; total counts them all"),
+                    .init("OPEN now|time", "only what is open at a moment, by its field of hours"),
+                    .init("HOURS name", "the field of hours, where a collection has several"),
+                    .init("STOCK sku qty IN c2", "only what has so much of it, as c2 says"),
                 ] + lookup,
                 example: (
                     "NEARBY cafes -122.33 47.61 RADIUS 5km LIMIT 1 FIELDS _id",

@@ -51,6 +51,8 @@ package enum CollectionArguments: Equatable, Sendable {
     case firstTwo
     /// The argument behind the verb, and the one behind the option `FROM`.
     case firstAndFrom
+    /// The argument behind the verb, and the one behind the word `IN`.
+    case firstAndIn
     /// Those of the lookup that follows, behind an optional `AS x`.
     case nested
 }

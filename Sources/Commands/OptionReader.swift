@@ -119,6 +119,12 @@ struct Options {
         }
     }
 
+    /// All values of an option of several, as text.
+    func words(_ name: String, count: Int) -> [String] {
+        guard let place = place(name) else { return [] }
+        return (place..<place + count).map { frame.string($0) }
+    }
+
     /// An integer within bounds.
     func integer(_ name: String, _ range: ClosedRange<Int>) throws(EngineError) -> Int? {
         guard let text = try text(name) else { return nil }

@@ -70,7 +70,8 @@ package struct AlterJob: Sendable {
         do {
             try fill(plan.columnsToBuild, plan.schema, view.id, context)
             try bringVectors(plan.vectorsToBuild, plan.schema, view.id, context)
-            try bringPlaces(plan.placesToBuild, plan.schema, view.id, context)
+            try bringPlaces(
+                plan.placesToBuild + plan.hoursToBuild, plan.schema, view.id, context)
             try gatherUniques(plan.uniqueToBuild, view.id, context)
             try finish(plan, view.id, context)
         } catch {
@@ -157,6 +158,10 @@ package struct AlterJob: Sendable {
                 for number in plan.placesToBuild {
                     guard let field = plan.schema.field(numbered: number) else { continue }
                     partition.addPlaces(field, isReady: false)
+                }
+                for number in plan.hoursToBuild {
+                    guard let field = plan.schema.field(numbered: number) else { continue }
+                    partition.addHours(field, isReady: false)
                 }
             }
             for number in plan.uniqueToBuild {
@@ -254,7 +259,7 @@ package struct AlterJob: Sendable {
         }
     }
 
-    /// Brings the places of all rows into the indexes that were added; writes bring their own.
+    /// Brings the places and hours of all rows into the indexes that were added; writes bring their own.
     private func bringPlaces(
         _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext
     ) throws {
@@ -270,11 +275,11 @@ package struct AlterJob: Sendable {
                 let rows = partition.allRows(from: &slot, since: version, limit: Self.slice)
                 if rows.isEmpty { break }
                 let found = try extract(rows, schema, context).map { row in
-                    (row.slot, row.key, PlaceArrival.all(of: row.document))
+                    (row, PlaceArrival.all(of: row.document))
                 }
                 partition.lock.lockForWriting()
-                for (slot, key, arrivals) in found {
-                    partition.backfill(slot, key: key, arrivals)
+                for (row, arrivals) in found {
+                    partition.backfill(row.slot, key: row.key, arrivals, from: row.document)
                 }
                 partition.lock.unlock()
                 seen += rows.count
@@ -406,6 +411,8 @@ package struct AlterJob: Sendable {
                 for number in plan.vectorsToDrop { partition.dropVectors(number) }
                 for number in plan.placesToBuild { partition.markPlacesReady(number) }
                 for number in plan.placesToDrop { partition.dropPlaces(number) }
+                for number in plan.hoursToBuild { partition.markHoursReady(number) }
+                for number in plan.hoursToDrop { partition.dropHours(number) }
                 partition.lock.unlock()
             }
             for number in plan.uniqueToDrop { committer.uniques[id]?[number] = nil }

@@ -1,6 +1,7 @@
 package import DocumentStore
 package import Documents
 import GeoIndex
+import HoursIndex
 import Partition
 package import Primitives
 import Query
@@ -22,6 +23,7 @@ package final class ReadContext {
     var nearnessCount = 0
     let nearestScratch = NearestScratch()
     let geoScratch = GeoScratch()
+    let hoursMoment = HoursMoment()
     let tail: LogTail?
     private var cachedCatalog: Catalog
     private let filler = DefaultFiller()

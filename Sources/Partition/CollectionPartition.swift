@@ -1,5 +1,6 @@
 import ColumnIndex
 package import GeoIndex
+import HoursIndex
 package import Primitives
 package import Schema
 
@@ -23,6 +24,8 @@ package final class CollectionPartition: @unchecked Sendable {
     package private(set) var vectorFields: [VectorField] = []
     /// The places of each field that has an index for them.
     package private(set) var placeFields: [PlaceField] = []
+    /// The opening hours of each field of them.
+    package private(set) var hoursFields: [HoursField] = []
     /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
     let idOrder = NumericColumn(kind: .integer)
     /// What all ids ever seen begin with.
@@ -34,6 +37,7 @@ package final class CollectionPartition: @unchecked Sendable {
             if field.hasEntries { addColumn(field, isReady: true) }
             if field.hasVectorIndex { addVectors(field, isReady: true) }
             if field.hasPlaceIndex { addPlaces(field, isReady: true) }
+            if field.hasHours { addHours(field, isReady: true) }
         }
     }
 
@@ -53,6 +57,7 @@ package final class CollectionPartition: @unchecked Sendable {
         baseByteCount + columnList.reduce(0) { $0 + $1.byteCount }
             + vectorFields.reduce(0) { $0 + $1.byteCount }
             + placeFields.reduce(0) { $0 + $1.byteCount }
+            + hoursFields.reduce(0) { $0 + $1.table.byteCount }
     }
 
     // MARK: - Columns
@@ -142,6 +147,35 @@ package final class CollectionPartition: @unchecked Sendable {
         return vectors.index.vector(node)
     }
 
+    // MARK: - Opening hours
+
+    /// The field's opening hours, if queries may ask for them.
+    package func hoursField(_ field: FieldNumber) -> HoursField? {
+        hoursFields.first { $0.field.number == field && $0.isReady }
+    }
+
+    package func addHours(_ field: Field, isReady: Bool) {
+        hoursFields.append(HoursField(field: field, isReady: isReady))
+    }
+
+    package func dropHours(_ field: FieldNumber) {
+        hoursFields.removeAll { $0.field.number == field }
+    }
+
+    /// Lets queries ask for the hours that an `ALTER` has brought in.
+    package func markHoursReady(_ field: FieldNumber) {
+        hoursFields.removeAll { $0.field.number == field && $0.isReady }
+        hoursFields.first { $0.field.number == field }?.isReady = true
+    }
+
+    private func fillHours(_ slot: Slot, from prepared: PreparedDocument, onlyUnready: Bool) {
+        for hours in hoursFields where !(onlyUnready && hours.isReady) {
+            for value in prepared.hours where value.field == hours.field.number {
+                hours.table.set(slot, value.hours)
+            }
+        }
+    }
+
     // MARK: - Places
 
     /// The field's places, if queries may use their index.
@@ -167,11 +201,17 @@ package final class CollectionPartition: @unchecked Sendable {
     }
 
     /// Gives up the indexes that an `ALTER` was filling.
-    package func dropUnreadyPlaces() { placeFields.removeAll { !$0.isReady } }
+    package func dropUnreadyPlaces() {
+        placeFields.removeAll { !$0.isReady }
+        hoursFields.removeAll { !$0.isReady }
+    }
 
-    /// Brings a row's places into the indexes that are being filled.
-    package func backfill(_ slot: Slot, key: LogKey, _ arrivals: [PlaceArrival]) {
+    /// Brings a row's places and hours into the indexes that are being filled.
+    package func backfill(
+        _ slot: Slot, key: LogKey, _ arrivals: [PlaceArrival], from prepared: PreparedDocument
+    ) {
         guard rows.key(slot) == key else { return }
+        fillHours(slot, from: prepared, onlyUnready: true)
         for places in placeFields where !places.isReady && !places.has(slot) {
             for arrival in arrivals where arrival.field == places.field.number {
                 places.set(slot, arrival, replacing: nil)
@@ -240,6 +280,7 @@ package final class CollectionPartition: @unchecked Sendable {
         heads.update(number, key: key, slot: slot)
         idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
         fill(slot, from: prepared, only: nil)
+        if !hoursFields.isEmpty { fillHours(slot, from: prepared, onlyUnready: false) }
         if !placeFields.isEmpty {
             for field in placeFields {
                 for arrival in places where arrival.field == field.field.number {
@@ -275,6 +316,7 @@ package final class CollectionPartition: @unchecked Sendable {
             for column in columnList { column.clear(slot) }
             for field in vectorFields { field.clear(slot) }
             for field in placeFields { field.clear(slot) }
+            for field in hoursFields { field.table.remove(slot) }
             idOrder.clear(slot)
         }
     }

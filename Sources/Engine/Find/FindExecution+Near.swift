@@ -2,7 +2,7 @@ import GeoIndex
 import GeoJSON
 import Partition
 import Primitives
-import Query
+package import Query
 package import Schema
 
 /// The page in the order of `$near`, where an index of points can give it.
@@ -102,6 +102,17 @@ enum PlaceRanking {
 }
 
 extension CollectionView {
+    /// Whether columns alone cannot answer a filter.
+    package func readsDocuments(for filter: CompiledFilter) -> Bool {
+        let partition = partitions[0]
+        partition.lock.lockForReading()
+        defer { partition.lock.unlock() }
+        let evaluator = FilterEvaluator(
+            partition: partition, visible: Bitmap(capacity: 1), version: .zero,
+            pool: BitmapPool(), hash: hash)
+        return !evaluator.unindexedPaths(filter).isEmpty
+    }
+
     /// Whether every partition's index of a field may be used.
     package func hasReadyPlaces(_ field: Field) -> Bool {
         for partition in partitions {

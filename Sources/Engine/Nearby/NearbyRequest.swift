@@ -13,6 +13,10 @@ package struct NearbyRequest: Sendable {
     package var radiusMeters: Double?
     /// Nil for all documents that have a place.
     package var filter: CompiledFilter?
+    /// Only what is open at a moment.
+    package var opening: OpeningRequest?
+    /// Only ids that another collection's documents name.
+    package var stock: HistoryRequest?
     /// Hits at most.
     package var limit: Int
     /// The page behind this place.
@@ -32,13 +36,26 @@ package struct NearbyRequest: Sendable {
     }
 }
 
-/// A place in the order of distances: the squared chord and, among equals, the id.
+/// What is open at a moment, by a field of hours.
+package struct OpeningRequest: Sendable {
+    package var field: Field
+    /// Since 1970.
+    package var milliseconds: Int64
+
+    package init(field: Field, milliseconds: Int64) {
+        self.field = field
+        self.milliseconds = milliseconds
+    }
+}
+
+/// A place in the order of distances: the distance and, among equals, the id.
 package struct PlaceCursor: Sendable {
-    package var chord2: Double
+    /// The squared chord on the sphere; metres on an ellipsoid.
+    package var distance: Double
     package var id: [UInt8]
 
-    package init(chord2: Double, id: [UInt8]) {
-        self.chord2 = chord2
+    package init(distance: Double, id: [UInt8]) {
+        self.distance = distance
         self.id = id
     }
 }
