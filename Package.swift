@@ -206,7 +206,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
         .testTarget(
-            name: "ImporterTests", dependencies: ["Importer", "Client"], swiftSettings: strict),
+            name: "ImporterTests", dependencies: ["Importer", "Client", "Documents"],
+            swiftSettings: strict),
         .testTarget(
             name: "BenchTests", dependencies: ["Bench", "Importer", "Client"],
             swiftSettings: strict),
