@@ -147,10 +147,10 @@ def test_load_reads_opening_hours(server, db3, name, tmp_path):
     schema.write_text('{"fields": {"hours": {"type": "hours"}, "state": {"type": "keyword"}}}')
     done = run_aisle("load", name, rows, "--schema", schema, "--port", server.port)
     assert done.returncode == 0, done.stderr
-    assert ("opening hours: 2 read, 1 of them told of one day and were taken for every day, "
-            "1 said nothing, 1 could not be read") in done.stdout
-    assert "line 4: whenever" in done.stdout
-    stored = {key: json.loads(db3.execute_command("FETCH", name, key)) for key in "abcd"}
+    assert (b"opening hours: 2 read, 1 of them told of one day and were taken for every day, "
+            b"1 said nothing, 1 could not be read") in done.stdout
+    assert b"line 4: whenever" in done.stdout
+    stored = {key: json.loads(db3.call("FETCH", name, key)) for key in "abcd"}
     assert stored["a"]["hours"] == {"timezone": "America/Chicago", "weekly": {
         "mon": [["10:00", "21:30"]], "sun": [["11:00", "19:00"]]}}
     assert stored["b"]["hours"]["weekly"]["wed"] == [["06:00", "24:00"]]
