@@ -136,6 +136,10 @@ let package = Package(
         .executableTarget(
             name: "vector-bench", dependencies: ["VectorIndex"],
             path: "Benchmarks/vectors/Worker", swiftSettings: strict),
+        // The client of Benchmarks/places.
+        .executableTarget(
+            name: "place-bench", dependencies: ["Client"], path: "Benchmarks/places/Worker",
+            swiftSettings: strict),
         // Tests: one target per module, and a driver for the store on a failing disk.
         .executableTarget(
             name: "StoreDriver", dependencies: ["DocumentStore", "Primitives"],
