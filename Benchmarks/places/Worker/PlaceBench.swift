@@ -7,7 +7,7 @@ import Glibc
 //
 // One thread serves all connections. Each sends PIPELINE requests at once, waits for their replies
 // and goes on with the next; requests are taken in turn, over and over until SECONDS are over, or
-// each once if SECONDS is 0. Prints one line of JSON. SHOWN replies are printed too, in hexadecimal.
+// each once if SECONDS is 0. Prints one line of JSON, with SHOWN replies in hexadecimal.
 
 /// One connection.
 final class Lane {
