@@ -137,6 +137,10 @@ let package = Package(
         .executableTarget(
             name: "vector-bench", dependencies: ["VectorIndex"],
             path: "Benchmarks/vectors/Worker", swiftSettings: strict),
+        // The client of Benchmarks/places.
+        .executableTarget(
+            name: "place-bench", dependencies: ["Client"], path: "Benchmarks/places/Worker",
+            swiftSettings: strict),
         // Tests: one target per module, and a driver for the store on a failing disk.
         .executableTarget(
             name: "StoreDriver", dependencies: ["DocumentStore", "Primitives"],
@@ -207,7 +211,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
         .testTarget(
-            name: "ImporterTests", dependencies: ["Importer", "Client"], swiftSettings: strict),
+            name: "ImporterTests", dependencies: ["Importer", "Client", "Documents"],
+            swiftSettings: strict),
         .testTarget(
             name: "BenchTests", dependencies: ["Bench", "Importer", "Client"],
             swiftSettings: strict),

@@ -1,6 +1,7 @@
 extension Polygon {
-    /// The vertices of all rings: polygons, rings of each with the outer one first, and the vertices
-    /// of a ring, the first again at its end. Outer rings run counterclockwise, holes clockwise.
+    /// The vertices of all rings: polygons, rings of each with the outer one first, and the
+    /// vertices of a ring, the first again at its end. Outer rings run counterclockwise, holes
+    /// clockwise.
     ///
     /// - Complexity: O(vertices).
     package var ringVertices: [[[SpherePoint]]] {

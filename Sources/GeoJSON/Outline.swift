@@ -11,7 +11,8 @@ import Glibc
 /// A shape as rings on a map of longitudes and latitudes: polygons, their rings with the outer one
 /// first, and the positions of a ring, the first again at its end.
 ///
-/// For drawings: positions are rounded, and cuts along the antimeridian may run along an edge twice.
+/// For drawings: positions are rounded, and cuts along the antimeridian may run along an edge
+/// twice.
 package struct Outline: Sendable {
     package typealias Ring = [LatLng]
 
