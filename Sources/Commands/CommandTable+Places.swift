@@ -43,7 +43,7 @@ extension CommandTable {
                 example: (
                     "NEARBY cafes -122.33 47.61 RADIUS 5km LIMIT 1 FIELDS _id",
                     "1) total 2) 2 3) exact 4) 1 5) hits 6) 1) 1) id 2) 2 3) distance_m "
-                        + "4) 240.8… 5) doc 6) {} 7) cursor 8) … 9) version 10) 9 "
+                        + "4) 239.… 5) doc 6) {} 7) cursor 8) … 9) version 10) 9 "
                         + "11) took_us 12) 41"
                 )
             ),

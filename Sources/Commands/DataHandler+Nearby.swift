@@ -19,7 +19,7 @@ extension DataHandler {
     /// Starts a lookup of near places whose verb is argument `verb - 1`.
     func nearby(
         _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
-        explain: Bool
+        explain: Explanation
     ) throws(EngineError) -> Disposition {
         let started = Clock.monotonicNanoseconds()
         let view = try view(request, verb)
@@ -29,7 +29,7 @@ extension DataHandler {
         let center = try PlaceArguments.place(request, at: verb + 1)
         let options = try Options(request, from: verb + 3, Self.nearbyRules)
         var shape = try NearbyShape(options, view, center, started, self)
-        shape.request.isExplained = explain
+        shape.request.isExplained = explain.isPlan
         let execution = try NearbyExecution(shape.request, context: context)
         if try execution.run(until: started + Self.sliceNanoseconds) {
             try answer(execution, shape, started, explain: explain, &reply)
@@ -45,11 +45,14 @@ extension DataHandler {
     }
 
     private func answer(
-        _ execution: NearbyExecution, _ shape: NearbyShape, _ started: UInt64, explain: Bool,
+        _ execution: NearbyExecution, _ shape: NearbyShape, _ started: UInt64, explain: Explanation,
         _ reply: inout ReplyWriter
     ) throws(EngineError) {
         let outcome = execution.outcome
-        if explain {
+        switch explain {
+        case .none: break
+        case .drawing(let format): return try draw(execution, format, &reply)
+        case .plan:
             plan(
                 outcome.plan, total: outcome.total ?? outcome.hits.count,
                 hitCount: outcome.hits.count, started, &reply)
@@ -96,6 +99,49 @@ extension DataHandler {
                 hit.key, view, shape.projection, wantsVectors: wantsVectors, &reply)
             try checkByteCount(of: reply, since: start)
         }
+    }
+
+    private func draw(
+        _ execution: NearbyExecution, _ format: DrawingFormat, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        let request = execution.request
+        var drawing = PlaceDrawing()
+        // Without a radius the circle through the last hit shows how far it looked.
+        let reach = request.radiusMeters ?? execution.outcome.hits.last?.meters
+        if let reach {
+            let cap = Cap(center: SpherePoint(request.center), radiusMeters: reach)
+            drawing.add(.cap(cap, from: 0))
+        } else {
+            drawing.add(center: request.center)
+        }
+        for hit in execution.outcome.hits {
+            try add(hit.key, hit.id, request.field.path, meters: hit.meters, to: &drawing)
+        }
+        reply.bulk(format == .svg ? drawing.svg : drawing.geoJSON)
+    }
+
+    /// Adds the places of a hit's document to a drawing.
+    func add(
+        _ key: LogKey, _ id: [UInt8], _ path: String, meters: Double? = nil,
+        to drawing: inout PlaceDrawing
+    ) throws(EngineError) {
+        guard let path = try? FieldPath(path) else { return }
+        let depth = limits.documentDepthMax + 1
+        let geometries: [Geometry] = try context.withDocument(key) { bytes in
+            guard let root = try? context.parser.parse(bytes, depthMax: depth) else { return [] }
+            var matches = FieldPath.Matches()
+            path.lookup(in: root, into: &matches)
+            return matches.values.flatMap { value -> [Geometry] in
+                if let geometry = Self.geometry(value) { return [geometry] }
+                return value.children.compactMap { Self.geometry($0.value) }
+            }
+        }
+        for geometry in geometries { drawing.add(hit: id, geometry, meters: meters) }
+    }
+
+    private static func geometry(_ value: TapeValue) -> Geometry? {
+        if let point = try? GeoJSON.point(value) { return .point(point) }
+        return value.kind == .object ? try? GeoJSON.shape(value) : nil
     }
 
     /// The field of places that is meant: the one that is named, or the only one.

@@ -15,7 +15,7 @@ extension DataHandler {
     /// Starts a lookup within a region whose verb is argument `verb - 1`.
     func within(
         _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
-        explain: Bool
+        explain: Explanation
     ) throws(EngineError) -> Disposition {
         let started = Clock.monotonicNanoseconds()
         let view = try view(request, verb)
@@ -53,7 +53,7 @@ extension DataHandler {
     /// Starts a lookup of the zones that hold a place.
     func cover(
         _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
-        explain: Bool
+        explain: Explanation
     ) throws(EngineError) -> Disposition {
         let started = Clock.monotonicNanoseconds()
         let view = try view(request, verb)
@@ -76,13 +76,13 @@ extension DataHandler {
 
     private func find(
         _ view: CollectionView, _ condition: LookupCondition, _ options: Options,
-        _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter, explain: Bool
+        _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter, explain: Explanation
     ) throws(EngineError) -> Disposition {
         guard view.hasReadyPlaces(condition.field) else {
             throw Self.notReady(condition.field)
         }
         var shape = try LookupShape(condition, options, view, self)
-        shape.find.isExplained = explain
+        shape.find.isExplained = explain.isPlan
         return try find(shape, session, started, &reply, explain: explain)
     }
 

@@ -15,6 +15,12 @@ TEAS = [
     ["PUT", "teas", "2", '{"taste":[1,0.3,0]}'],
     ["PUT", "teas", "3", '{"taste":[0,1,1]}'],
 ]
+CAFES = [
+    ["CREATE", "cafes", '{"fields":{"at":{"type":"geopoint","index":true,"radius":"km"},'
+                        '"km":{"type":"float"}}}'],
+    ["PUT", "cafes", "1", '{"at":[-122.33,47.63],"km":2}'],
+    ["PUT", "cafes", "2", '{"at":[-122.3268,47.61],"km":5}'],
+]
 #: What comes before an example; without an entry here only the collection and document 1 do.
 BEFORE = {
     "CREATE": [["DROP", "notes"]],
@@ -28,6 +34,10 @@ BEFORE = {
     "SIMILAR": TEAS,
     "RECOMMEND": TEAS,
     "RECALL": TEAS,
+    "NEARBY": CAFES,
+    "WITHIN": CAFES,
+    "COVER": CAFES,
+    "DELIVERS": CAFES,
 }
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import threading
+import xml.etree.ElementTree
 
 import pytest
 
@@ -399,3 +400,42 @@ def test_explain_says_how(towns, db3):
     assert "every match compared" in plan("NEARBY", towns, 0, 0, "WHERE", '{"n":1}')["plan"]
     assert "at: places" in plan("WITHIN", towns, "BOX", 0, 0, 1, 1)["plan"]
     assert "by distance" in plan("FIND", towns, '{"at":{"$near":[0,0]}}')["plan"]
+
+
+def test_a_lookup_can_be_drawn(towns, db3):
+    lookups = [["NEARBY", towns, -122, 47, "LIMIT", 2], ["NEARBY", towns, -122, 47, "RADIUS", "90km"],
+               ["WITHIN", towns, "BOX", 170, -30, -160, 0],
+               ["WITHIN", towns, "CIRCLE", 179, -17, "2000km"],
+               ["WITHIN", towns, json.dumps({"type": "Polygon", "coordinates": [
+                   [[-123, 47], [-122, 47], [-122, 48], [-123, 48], [-123, 47]]]})],
+               ["FIND", towns, '{"at":{"$near":[-122,47],"$maxDistance":0.1}}']]
+    for lookup in lookups:
+        hits = Lookup(db3.call(*lookup)).ids
+        assert len(hits) >= 1
+        drawing = json.loads(db3.call("EXPLAIN", "AS", "geojson", *lookup))
+        assert drawing["type"] == "FeatureCollection"
+        kinds = {}
+        for feature in drawing["features"]:
+            kinds.setdefault(feature["properties"]["kind"], []).append(feature)
+        assert len(kinds["region"]) == 1 and len(kinds["cells"]) == 1
+        assert [f["properties"]["id"] for f in kinds["hit"]] == hits
+        for feature in kinds["region"] + kinds["cells"]:
+            shape = feature["geometry"]
+            polygons = shape["coordinates"]
+            for rings in [polygons] if shape["type"] == "Polygon" else polygons:
+                for ring in rings:
+                    assert ring[0] == ring[-1] and len(ring) >= 4
+                    assert all(-180 <= x <= 180 and -90 <= y <= 90 for x, y in ring)
+        picture = xml.etree.ElementTree.fromstring(db3.call("EXPLAIN", "AS", "svg", *lookup))
+        assert picture.tag.endswith("}svg") and picture.get("viewBox").startswith("0 0 ")
+        classes = [node.get("class") for node in picture]
+        assert classes.count("region") == 1 and classes.count("hit") == len(hits)
+        assert [title.text for node in picture for title in node if node.get("class") == "hit"] \
+            == hits
+    assert "there is nothing to draw" in error(db3, "EXPLAIN", "AS", "svg", "FIND", towns, "{}")
+    assert "SYNTAX AS: is geojson or svg" in error(
+        db3, "EXPLAIN", "AS", "png", "NEARBY", towns, 0, 0)
+    db3.call("PUT", towns, "<&\">", '{"at":[0,0]}')
+    near_zero = ["NEARBY", towns, 0, 0, "LIMIT", 1]
+    picture = xml.etree.ElementTree.fromstring(db3.call("EXPLAIN", "AS", "svg", *near_zero))
+    assert [title.text for node in picture for title in node][0] == "<&\">"
