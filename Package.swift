@@ -181,7 +181,8 @@ let package = Package(
         .testTarget(
             name: "PartitionTests",
             dependencies: [
-                "Partition", "Query", "Schema", "Documents", "Primitives", "TestSupport",
+                "Partition", "GeoIndex", "Query", "Schema", "Documents", "Primitives",
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

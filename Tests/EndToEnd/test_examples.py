@@ -89,6 +89,33 @@ def test_example_in_the_command_table(own_server, command, request_text, reply_t
     assert agrees(command, reply_text, got), f"> {request_text}\n{reply_text}is really\n{got}"
 
 
+def test_examples_in_the_page_of_places(own_server):
+    lines = [line.strip() for line in (REPOSITORY / "docs/places.md").read_text().splitlines()
+             if line.startswith("    ")]
+    assert len(lines) > 20
+    with own_server().connect(3) as connection:
+        for line in lines:
+            reply = connection.reply(*split(line))
+            assert not isinstance(reply, RespError), f"{line}\n{reply}"
+            hits = reply.get("hits") if isinstance(reply, dict) else None
+            if line.startswith(("NEARBY", "WITHIN", "COVER", "FIND")):
+                assert hits, f"finds nothing: {line}"
+            if line.startswith("DELIVERS"):
+                assert reply["can_deliver"] is True
+
+
+def split(line):
+    """Words of a line; spaces in braces do not part them."""
+    words, depth = [""], 0
+    for letter in line:
+        depth += (letter in "{[") - (letter in "}]")
+        if letter == " " and depth == 0:
+            words.append("")
+        else:
+            words[-1] += letter
+    return words
+
+
 @pytest.mark.parametrize("file, words", [
     ("docs/commands.md", ["help", "--markdown"]),
     ("docs/configuration.md", ["help", "settings", "--markdown"]),

@@ -194,9 +194,9 @@ enum Fixture {
         }
     }
 
-    @Test func placesNeedTheirIndex() {
-        #expect(throws: QueryError.needsIndex(path: "x", operation: "$near")) {
-            try Fixture.compile(#"{"x":{"$near":[0,0]}}"#)
+    @Test func wordsNeedTheirIndex() {
+        #expect(throws: QueryError.needsIndex(path: "x", operation: "$text")) {
+            try Fixture.compile(#"{"x":{"$text":"tea"}}"#)
         }
     }
 
