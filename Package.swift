@@ -51,9 +51,14 @@ let package = Package(
         // Plain values.
         .target(name: "Primitives", swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
-        .target(name: "Schema", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
         .target(
-            name: "Query", dependencies: ["Schema", "Documents", "Primitives"],
+            name: "GeoJSON", dependencies: ["Documents", "GeoIndex"], swiftSettings: leaf),
+        .target(
+            name: "Schema", dependencies: ["Documents", "GeoIndex", "GeoJSON", "Primitives"],
+            swiftSettings: leaf),
+        .target(
+            name: "Query",
+            dependencies: ["Schema", "Documents", "GeoIndex", "GeoJSON", "Primitives"],
             swiftSettings: leaf),
         // Islands and storage.
         .target(
@@ -62,21 +67,23 @@ let package = Package(
             name: "VectorIndex", dependencies: ["CKernels", "Primitives"], swiftSettings: leaf),
         .target(name: "GeoIndex", dependencies: ["Primitives"], swiftSettings: leaf),
         .target(
+            name: "HoursIndex", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
+        .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
         // The engine.
         .target(
             name: "Partition",
             dependencies: [
-                "ColumnIndex", "VectorIndex", "Documents", "Schema", "Query", "DocumentStore",
-                "Primitives",
+                "ColumnIndex", "VectorIndex", "GeoIndex", "HoursIndex", "GeoJSON", "Documents",
+                "Schema", "Query", "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         .target(
             name: "Engine",
             dependencies: [
-                "Partition", "CKernels", "Documents", "Schema", "Query", "DocumentStore",
-                "Primitives",
+                "Partition", "GeoIndex", "HoursIndex", "GeoJSON", "CKernels", "Documents",
+                "Schema", "Query", "DocumentStore", "Primitives",
             ],
             swiftSettings: leaf),
         // The protocol and the server.
@@ -87,8 +94,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Engine", "RESP", "Query", "Schema", "Documents", "DocumentStore", "Primitives",
-                .product(name: "NIOCore", package: "swift-nio"),
+                "Engine", "RESP", "Query", "Schema", "GeoIndex", "GeoJSON", "Documents",
+                "DocumentStore", "Primitives", .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: leaf),
         .target(
@@ -130,6 +137,10 @@ let package = Package(
         .executableTarget(
             name: "vector-bench", dependencies: ["VectorIndex"],
             path: "Benchmarks/vectors/Worker", swiftSettings: strict),
+        // The client of Benchmarks/places.
+        .executableTarget(
+            name: "place-bench", dependencies: ["Client"], path: "Benchmarks/places/Worker",
+            swiftSettings: strict),
         // Tests: one target per module, and a driver for the store on a failing disk.
         .executableTarget(
             name: "StoreDriver", dependencies: ["DocumentStore", "Primitives"],
@@ -137,9 +148,14 @@ let package = Package(
         .testTarget(
             name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
         .testTarget(
-            name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
+            name: "DocumentsTests", dependencies: ["Documents"], exclude: ["Golden"],
+            swiftSettings: strict),
         .testTarget(
-            name: "SchemaTests", dependencies: ["Schema", "Documents", "Primitives"],
+            name: "GeoJSONTests", dependencies: ["GeoJSON", "GeoIndex", "Documents"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SchemaTests",
+            dependencies: ["Schema", "GeoIndex", "GeoJSON", "Documents", "Primitives"],
             swiftSettings: strict),
         .testTarget(
             name: "QueryTests", dependencies: ["Query", "Schema", "Documents", "Primitives"],
@@ -154,6 +170,9 @@ let package = Package(
             name: "GeoIndexTests", dependencies: ["GeoIndex", "Primitives"], exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
+            name: "HoursIndexTests", dependencies: ["HoursIndex", "Documents", "Primitives"],
+            swiftSettings: strict),
+        .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
             swiftSettings: strict),
         .target(
@@ -162,7 +181,8 @@ let package = Package(
         .testTarget(
             name: "PartitionTests",
             dependencies: [
-                "Partition", "Query", "Schema", "Documents", "Primitives", "TestSupport",
+                "Partition", "GeoIndex", "Query", "Schema", "Documents", "Primitives",
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -192,7 +212,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
         .testTarget(
-            name: "ImporterTests", dependencies: ["Importer", "Client"], swiftSettings: strict),
+            name: "ImporterTests", dependencies: ["Importer", "Client", "Documents"],
+            swiftSettings: strict),
         .testTarget(
             name: "BenchTests", dependencies: ["Bench", "Importer", "Client"],
             swiftSettings: strict),
@@ -204,6 +225,7 @@ let package = Package(
 if Context.environment["AISLE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "fuzz", dependencies: ["Documents", "Query", "RESP"], path: "Tests/Fuzz",
+            name: "fuzz",
+            dependencies: ["Documents", "GeoIndex", "GeoJSON", "Query", "RESP"], path: "Tests/Fuzz",
             exclude: ["Corpus"], swiftSettings: strict))
 }

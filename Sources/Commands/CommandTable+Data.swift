@@ -23,7 +23,7 @@ extension CommandTable {
 
     /// The verbs that the command handler carries out.
     static var dataCommands: [CommandSpec] {
-        collectionCommands + documentCommands + lookupCommands + nearnessCommands
+        collectionCommands + documentCommands + lookupCommands + nearnessCommands + placeCommands
             + operationCommands
     }
 
@@ -246,8 +246,13 @@ extension CommandTable {
                 group: "lookups",
                 "Runs a lookup and shows its plan, its estimates, what happened and the time of "
                     + "each stage.",
-                syntax: "EXPLAIN <any lookup>",
+                syntax: "EXPLAIN [AS geojson|svg] <any lookup>",
                 complexity: "O(the lookup)",
+                options: [
+                    .init(
+                        "AS geojson|svg",
+                        "draw a lookup by place: what it asks for, the cells that cover it, its hits")
+                ],
                 example: (
                     #"EXPLAIN COUNT notes {"title":"Chai"}"#,
                     "1) plan 2) filter (title: keyword postings) 3) estimate 4) 1 "

@@ -3,7 +3,7 @@ package enum CommandName: Int, CaseIterable, Sendable {
     // Data verbs, in the order of the reference page.
     case create, alter, drop, describe, collections, alias
     case put, patch, fetch, mfetch, remove, export
-    case find, count, similar, recommend, explain, more
+    case find, count, similar, recommend, nearby, within, cover, delivers, explain, more
     case multi, exec, discard
     case health, stats, recall, jobs, reshard, compact
     // Names that Redis owns.
@@ -51,6 +51,8 @@ package enum CollectionArguments: Equatable, Sendable {
     case firstTwo
     /// The argument behind the verb, and the one behind the option `FROM`.
     case firstAndFrom
+    /// The argument behind the verb, and the one behind the word `IN`.
+    case firstAndIn
     /// Those of the lookup that follows, behind an optional `AS x`.
     case nested
 }

@@ -12,19 +12,21 @@ extension DataHandler {
         OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
         OptionRule("BLOB", 2), OptionRule("AT"),
     ]
-    private static let findRules =
-        limitRules + [
-            OptionRule("SORT"), OptionRule("LIMIT"), OptionRule("SKIP"), OptionRule("AFTER"),
-            OptionRule("FIELDS"), OptionRule("FACET"), OptionRule("STATS"), OptionRule("BY"),
-            OptionRule("DISTINCT"), OptionRule("META", 0),
-        ]
+    private static let findRules = pageRules + [OptionRule("AT")]
+    /// What pages of documents may be asked with.
+    static let pageRules = [
+        OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
+        OptionRule("BLOB", 2), OptionRule("SORT"), OptionRule("LIMIT"), OptionRule("SKIP"),
+        OptionRule("AFTER"), OptionRule("FIELDS"), OptionRule("FACET"), OptionRule("STATS"),
+        OptionRule("BY"), OptionRule("DISTINCT"), OptionRule("META", 0),
+    ]
     /// How long a lookup may take where `TIMEOUT` says nothing.
     private static let defaultTimeoutMilliseconds: Int64 = 5_000
 
     /// Starts a lookup whose verb is argument `verb - 1`.
     func find(
         _ name: CommandName, _ request: RequestFrame, from verb: Int, _ session: Session,
-        _ reply: inout ReplyWriter, explain: Bool
+        _ reply: inout ReplyWriter, explain: Explanation
     ) throws(EngineError) -> Disposition {
         let started = Clock.monotonicNanoseconds()
         let view = try view(request, verb)
@@ -35,7 +37,15 @@ extension DataHandler {
         let options = try Options(
             request, from: verb + 2, isCount ? Self.limitRules : Self.findRules)
         var shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
-        shape.find.isExplained = explain
+        shape.find.isExplained = explain.isPlan
+        return try find(shape, session, started, &reply, explain: explain)
+    }
+
+    /// Carries out a lookup of documents that has been read.
+    func find(
+        _ shape: LookupShape, _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter,
+        explain: Explanation
+    ) throws(EngineError) -> Disposition {
         let execution = try FindExecution(shape.find, context: context)
         let deadline = started + Self.sliceNanoseconds
         if try execution.run(until: deadline) {
@@ -83,35 +93,77 @@ extension DataHandler {
     func explain(
         _ request: RequestFrame, _ session: Session, _ reply: inout ReplyWriter
     ) throws(EngineError) -> Disposition {
-        if request.equals(1, "AS") {
-            throw EngineError(
-                .noIndex, "AS", "drawings come with the index of places", hint: "leave AS out")
+        var verb = 1
+        var explanation = Explanation.plan
+        if request.equals(1, "AS"), request.count > 3 {
+            verb = 3
+            if request.equals(2, "GEOJSON") {
+                explanation = .drawing(.geoJSON)
+            } else if request.equals(2, "SVG") {
+                explanation = .drawing(.svg)
+            } else {
+                throw EngineError(
+                    .syntax, "AS", "is geojson or svg, got \(request.string(2).prefix(32))")
+            }
         }
-        if request.equals(1, "FIND") {
-            return try find(.find, request, from: 2, session, &reply, explain: true)
+        if request.equals(verb, "FIND") || request.equals(verb, "COUNT") {
+            let name = request.equals(verb, "FIND") ? CommandName.find : .count
+            return try find(
+                name, request, from: verb + 1, session, &reply, explain: explanation)
         }
-        if request.equals(1, "COUNT") {
-            return try find(.count, request, from: 2, session, &reply, explain: true)
+        if request.equals(verb, "NEARBY") {
+            return try nearby(request, from: verb + 1, session, &reply, explain: explanation)
         }
-        if request.equals(1, "SIMILAR") {
-            return try similar(.similar, request, from: 2, session, &reply, explain: true)
+        if request.equals(verb, "WITHIN") {
+            return try within(request, from: verb + 1, session, &reply, explain: explanation)
         }
-        if request.equals(1, "RECOMMEND") {
-            return try similar(.recommend, request, from: 2, session, &reply, explain: true)
+        if request.equals(verb, "COVER") {
+            return try cover(request, from: verb + 1, session, &reply, explain: explanation)
+        }
+        let isRecommendation = request.equals(verb, "RECOMMEND")
+        if isRecommendation || request.equals(verb, "SIMILAR") {
+            guard explanation.isPlan else { throw Self.nothingToDraw }
+            return try similar(
+                isRecommendation ? .recommend : .similar, request, from: verb + 1, session,
+                &reply, explain: true)
         }
         throw EngineError(
-            .syntax, String(request.string(1).prefix(32)), "is no lookup that can be explained",
-            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND")
+            .syntax, String(request.string(verb).prefix(32)), "is no lookup that can be explained",
+            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY, WITHIN, COVER")
+    }
+
+    private static let nothingToDraw = EngineError(
+        .invalid, "AS", "the lookup asks for no place: there is nothing to draw",
+        hint: "draw NEARBY, WITHIN, COVER, or FIND with an operator of places")
+
+    private func draw(
+        _ execution: FindExecution, _ shape: LookupShape, _ format: DrawingFormat,
+        _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        var predicates: [Predicate] = []
+        shape.find.filter.root.placePredicates(into: &predicates)
+        guard let first = predicates.first else { throw Self.nothingToDraw }
+        var drawing = PlaceDrawing()
+        for predicate in predicates {
+            if case .place(let test) = predicate.test { drawing.add(test) }
+        }
+        for hit in execution.outcome.hits {
+            try add(hit.key, hit.id, first.path, to: &drawing)
+        }
+        reply.bulk(format == .svg ? drawing.svg : drawing.geoJSON)
     }
 
     // MARK: - Answers
 
     private func answer(
-        _ execution: FindExecution, _ shape: LookupShape, _ started: UInt64, explain: Bool,
+        _ execution: FindExecution, _ shape: LookupShape, _ started: UInt64, explain: Explanation,
         _ reply: inout ReplyWriter
     ) throws(EngineError) {
         let outcome = execution.outcome
-        if explain {
+        switch explain {
+        case .none: break
+        case .drawing(let format): return try draw(execution, shape, format, &reply)
+        case .plan:
             plan(
                 outcome.plan, total: outcome.total, hitCount: outcome.hits.count, started, &reply)
             return
@@ -318,9 +370,41 @@ struct LookupShape {
         } catch {
             throw EngineError(error)
         }
+        try self.init(
+            filter, queryTexts: [tree.text], options, view, handler, isCount: isCount)
+    }
+
+    /// A lookup that a verb of places stands for, and its `WHERE`.
+    init(
+        _ condition: LookupCondition, _ options: Options, _ view: CollectionView,
+        _ handler: DataHandler
+    ) throws(EngineError) {
+        var filter = Filter.field(
+            path: condition.field.path, conditions: [.place(condition.condition)])
+        var texts = [condition.verb, condition.field.path, condition.condition.text]
+        if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {
+            texts.append(tree.text)
+            do throws(QueryError) {
+                filter = .and([try Filter(parsing: tree, limits: handler.limits), filter])
+            } catch {
+                throw EngineError(error)
+            }
+        }
+        try self.init(
+            filter, queryTexts: texts, options, view, handler, isCount: false,
+            defaultSort: SortSpec(keys: []))
+    }
+
+    private init(
+        _ filter: Filter, queryTexts: [String], _ options: Options, _ view: CollectionView,
+        _ handler: DataHandler, isCount: Bool, defaultSort: SortSpec? = nil
+    ) throws(EngineError) {
+        let limits = handler.limits
         find = FindRequest(
             view: view, filter: try handler.compile(filter, view), limit: limits.limitDefault)
         find.isCount = isCount
+        // By id, whatever `$near` the filter holds: nil leaves the order to that.
+        find.sort = defaultSort
         find.version = try options.version("AT")
         find.deadlineNanoseconds = try handler.deadline(options)
         find.allowsPartial = options.has("PARTIAL")
@@ -356,11 +440,12 @@ struct LookupShape {
             if let text = try options.text("DISTINCT") {
                 find.distinct = try DistinctSpec(parsing: text).path
             }
-            queryHash = Cursor.queryHash(["\(view.id)", tree.text, find.sort?.text ?? ""])
+            queryHash = Cursor.queryHash(["\(view.id)"] + queryTexts + [find.sort?.text ?? ""])
             if let text = try options.text("AFTER") {
                 let cursor = try Cursor(
                     decoding: text, secret: handler.cursorSecret, queryHash: queryHash)
-                guard cursor.keys.count == find.sort?.keys.count ?? 0 else {
+                let keyCount = find.near == nil ? find.sort?.keys.count ?? 0 : 1
+                guard cursor.keys.count == keyCount else {
                     throw EngineError(
                         .invalid, "AFTER", "is a cursor of this query as it was given")
                 }

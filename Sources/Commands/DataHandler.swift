@@ -95,9 +95,16 @@ package final class DataHandler: CommandHandler {
         case .put: return try put(request, session)
         case .patch: return try patch(request, session)
         case .remove: return try remove(request, session)
-        case .find, .count: return try find(name, request, from: 1, session, &reply, explain: false)
+        case .find, .count: return try find(name, request, from: 1, session, &reply, explain: .none)
         case .similar, .recommend:
             return try similar(name, request, from: 1, session, &reply, explain: false)
+        case .nearby:
+            return try nearby(request, from: 1, session, &reply, explain: .none)
+        case .within:
+            return try within(request, from: 1, session, &reply, explain: .none)
+        case .cover:
+            return try cover(request, from: 1, session, &reply, explain: .none)
+        case .delivers: return try delivers(request, &reply)
         case .explain: return try explain(request, session, &reply)
         case .export: return try export(request, session, &reply)
         case .more: return try more(request, session, &reply)

@@ -119,6 +119,12 @@ struct Options {
         }
     }
 
+    /// All values of an option of several, as text.
+    func words(_ name: String, count: Int) -> [String] {
+        guard let place = place(name) else { return [] }
+        return (place..<place + count).map { frame.string($0) }
+    }
+
     /// An integer within bounds.
     func integer(_ name: String, _ range: ClosedRange<Int>) throws(EngineError) -> Int? {
         guard let text = try text(name) else { return nil }
@@ -201,6 +207,12 @@ struct Options {
     func filter(_ name: String, limits: Limits) throws(EngineError) -> Filter? {
         guard let place = place(name) else { return nil }
         return try filter(frame.bytes(place), path: name, limits: limits)
+    }
+
+    /// An option's filter as JSON, with its parameters put in.
+    func filterTree(_ name: String, parser: JSONParser) throws(EngineError) -> JSON? {
+        guard let place = place(name) else { return nil }
+        return try filterTree(frame.bytes(place), path: name, parser: parser)
     }
 
     /// The second value of an option, as a filter.

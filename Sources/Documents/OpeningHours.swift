@@ -28,7 +28,7 @@ package struct OpeningHoursError: Error, Equatable, Sendable {
 ///
 /// A span whose end is not after its start runs into the next day. Days that are not named are
 /// closed; an exception replaces its date's spans. The time zone is UTC when absent; whether the
-/// name exists is for whoever loads the zone's rules.
+/// name exists is for whoever loads the zone's rules: see ``ZoneDatabase``.
 package struct OpeningHours: Sendable, Equatable {
     /// Minutes from the day's midnight: 0 <= start < 1,440, start < end <= start + 1,440; an end
     /// beyond 1,440 lies in the next day.
@@ -112,15 +112,8 @@ package struct OpeningHours: Sendable, Equatable {
     }
 
     private static func timezone(_ value: JSON) throws(OpeningHoursError) -> String {
-        // The shape of the names only; no path can hide in one.
-        guard let name = value.string, name.utf8.count <= 64, !name.isEmpty,
-            name.utf8.split(separator: 0x2F, omittingEmptySubsequences: false).allSatisfy({ part in
-                !part.isEmpty
-                    && part.allSatisfy { byte in
-                        byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A
-                            || byte >= 0x30 && byte <= 0x39 || "_+-".utf8.contains(byte)
-                    }
-            })
+        // The shape of the names only.
+        guard let name = value.string, ZoneDatabase.isName(name)
         else { throw OpeningHoursError(path: "timezone", rule: .timezone) }
         return name
     }

@@ -70,6 +70,8 @@ package struct AlterJob: Sendable {
         do {
             try fill(plan.columnsToBuild, plan.schema, view.id, context)
             try bringVectors(plan.vectorsToBuild, plan.schema, view.id, context)
+            try bringPlaces(
+                plan.placesToBuild + plan.hoursToBuild, plan.schema, view.id, context)
             try gatherUniques(plan.uniqueToBuild, view.id, context)
             try finish(plan, view.id, context)
         } catch {
@@ -152,6 +154,14 @@ package struct AlterJob: Sendable {
                 for number in plan.vectorsToBuild {
                     guard let field = plan.schema.field(numbered: number) else { continue }
                     partition.addVectors(field, isReady: false)
+                }
+                for number in plan.placesToBuild {
+                    guard let field = plan.schema.field(numbered: number) else { continue }
+                    partition.addPlaces(field, isReady: false)
+                }
+                for number in plan.hoursToBuild {
+                    guard let field = plan.schema.field(numbered: number) else { continue }
+                    partition.addHours(field, isReady: false)
                 }
             }
             for number in plan.uniqueToBuild {
@@ -245,6 +255,36 @@ package struct AlterJob: Sendable {
                 seen += rows.count
                 context.progress(min(seen, total), of: total)
                 try context.checkpoint()
+            }
+        }
+    }
+
+    /// Brings the places and hours of all rows into the indexes that were added; writes bring their own.
+    private func bringPlaces(
+        _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext
+    ) throws {
+        guard !fields.isEmpty else { return }
+        let view = try view(id, context)
+        var version = context.read.pins.acquire()
+        defer { context.read.pins.release(version) }
+        let total = view.partitions.reduce(0) { $0 + $1.slotBound }
+        var seen = 0
+        for partition in view.partitions {
+            var slot: Slot = 0
+            while true {
+                let rows = partition.allRows(from: &slot, since: version, limit: Self.slice)
+                if rows.isEmpty { break }
+                let found = try extract(rows, schema, context).map { row in
+                    (row, PlaceArrival.all(of: row.document))
+                }
+                partition.lock.lockForWriting()
+                for (row, arrivals) in found {
+                    partition.backfill(row.slot, key: row.key, arrivals, from: row.document)
+                }
+                partition.lock.unlock()
+                seen += rows.count
+                context.progress(min(seen, total), of: total)
+                try context.checkpoint(pinning: &version)
             }
         }
     }
@@ -369,6 +409,10 @@ package struct AlterJob: Sendable {
                 for number in plan.columnsToBuild { partition.markReady(number) }
                 for number in plan.vectorsToBuild { partition.markVectorsReady(number) }
                 for number in plan.vectorsToDrop { partition.dropVectors(number) }
+                for number in plan.placesToBuild { partition.markPlacesReady(number) }
+                for number in plan.placesToDrop { partition.dropPlaces(number) }
+                for number in plan.hoursToBuild { partition.markHoursReady(number) }
+                for number in plan.hoursToDrop { partition.dropHours(number) }
                 partition.lock.unlock()
             }
             for number in plan.uniqueToDrop { committer.uniques[id]?[number] = nil }
@@ -395,6 +439,7 @@ package struct AlterJob: Sendable {
                 defer { partition.lock.unlock() }
                 for number in plan.columnsToBuild { partition.dropColumn(number) }
                 partition.dropUnreadyVectors()
+                partition.dropUnreadyPlaces()
                 for number in lost {
                     guard let field = old.schema.field(numbered: number) else { continue }
                     partition.addColumn(field, isReady: false)

@@ -50,7 +50,7 @@ extension Committer {
                 entry.id.withUnsafeBytes { id in
                     partition.apply(
                         id: id, hash: entry.hash, key: entry.key, prepared: entry.prepared,
-                        vectors: entry.arrivals)
+                        vectors: entry.arrivals, places: entry.places)
                 }
             }
             partition.reclaim(horizon: horizon, limit: 2 * (end - position) + 16)

@@ -70,6 +70,13 @@ extension Committer {
                 prepared: prepared, vectors: vectors,
                 arrivals: try arrivals(
                     vectors, prepared, view, partition: partition, key: key, state, stage),
+                places: PlaceArrival.all(of: prepared) { field in
+                    // The zones that it has stay as they are, cut into cells.
+                    operation.id.withUnsafeBytes {
+                        view.partitions[partition].zones(
+                            of: $0, hash: operation.idHash, field)
+                    }
+                },
                 supersededByteCount: try supersededByteCount(state, stage),
                 uniques: uniques.claimed, released: uniques.released, earlier: -1))
     }

@@ -208,7 +208,7 @@ final class ReplayShare: @unchecked Sendable {
                         + prepared.vectors.map {
                             // Stored before the field was declared.
                             VectorArrival(field: $0.field, source: entry.key, values: $0.values)
-                        })
+                        }, places: PlaceArrival.all(of: prepared))
                 tables?.hold(view, place, hash: hash, id: entry.id)
                 noteExpiry(entry, view, hash, partition)
             } catch {

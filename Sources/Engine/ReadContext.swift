@@ -1,5 +1,7 @@
 package import DocumentStore
 package import Documents
+import GeoIndex
+import HoursIndex
 import Partition
 package import Primitives
 import Query
@@ -20,6 +22,8 @@ package final class ReadContext {
     /// Lookups by nearness of this context, of which some are measured.
     var nearnessCount = 0
     let nearestScratch = NearestScratch()
+    let geoScratch = GeoScratch()
+    let hoursMoment = HoursMoment()
     let tail: LogTail?
     private var cachedCatalog: Catalog
     private let filler = DefaultFiller()

@@ -16,6 +16,8 @@ struct StagedEntry {
     var vectors: [VectorReference]
     /// What the indexes of vectors have to know.
     var arrivals: [VectorArrival] = []
+    /// What the indexes of places take.
+    var places: [PlaceArrival] = []
     /// Bytes of the entry that this one supersedes; 0 where there is none.
     var supersededByteCount: Int
     /// Unique values that the document holds once this is applied.

@@ -25,6 +25,9 @@ package struct Cap: Sendable, Hashable {
     /// Steradians.
     package var area: Double { chord2 < 0 ? 0 : Double.pi * min(chord2, 4) }
 
+    /// The squared chord from the centre to a place.
+    package func chord2(to p: SpherePoint) -> Double { center.chord2(to: p) }
+
     /// Whether a place is in. - Complexity: O(1).
     @inline(__always) package func contains(_ p: SpherePoint) -> Bool {
         center.chord2(to: p) <= chord2

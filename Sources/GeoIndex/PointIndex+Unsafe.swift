@@ -36,7 +36,7 @@ package final class PointIndex {
     var extra = GrowingBuffer<Extra>(capacity: 4)
     private var extraFree = PointIndex.none
     /// The first further point of each slot that has any.
-    private var extraHead: [Slot: UInt32] = [:]
+    var extraHead: [Slot: UInt32] = [:]
     /// Slots with at least one point.
     package private(set) var slotCount = 0
 
@@ -46,7 +46,7 @@ package final class PointIndex {
     package var pointCount: Int { list.count }
 
     /// Whether some slot has several points.
-    var hasExtras: Bool { !extraHead.isEmpty }
+    package var hasExtras: Bool { !extraHead.isEmpty }
 
     /// Bytes allocated. - Complexity: O(points / 48).
     package var byteCount: Int {
@@ -206,6 +206,18 @@ package final class PointIndex {
             box.extend(ZoneFrame.packed(frame.local(point(chunk.values[index]))))
         }
         return box
+    }
+
+    /// The least of a measure over the points of a slot; `first` is that of its first point.
+    @inline(never)
+    func nearest(_ slot: Slot, _ first: Double, _ measure: (SpherePoint) -> Double) -> Double {
+        var least = first
+        var next = extraHead[slot] ?? PointIndex.none
+        while next != PointIndex.none {
+            least = min(least, measure(extra[Int(next)].position))
+            next = extra[Int(next)].next
+        }
+        return least
     }
 
     /// The point of a number in the list.

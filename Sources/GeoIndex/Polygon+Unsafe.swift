@@ -72,6 +72,22 @@ package final class Polygon: @unchecked Sendable {
         edges.deallocate()
     }
 
+    /// Polygons of a multipolygon; at least 1.
+    package var polygonCount: Int { (rings.last?.polygon ?? 0) + 1 }
+
+    /// Whether both have the same rings, vertex by vertex. - Complexity: O(vertices).
+    package func isSame(as other: Polygon) -> Bool {
+        guard vertexCount == other.vertexCount, edgeCount == other.edgeCount,
+            rings.count == other.rings.count
+        else { return false }
+        for (a, b) in zip(rings, other.rings)
+        where a.start != b.start || a.polygon != b.polygon || a.ring != b.ring { return false }
+        for index in 0..<vertexCount where vertices[index] != other.vertices[index] {
+            return false
+        }
+        return true
+    }
+
     /// Bytes allocated.
     package var byteCount: Int {
         vertexCount * MemoryLayout<SpherePoint>.stride + edgeCount * 4

@@ -170,8 +170,8 @@ package final class ShapeIndex {
     /// All accepted slots with a shape that may have a place in common with a region, ascending.
     ///
     /// - Complexity: O(cells · levels · log n + m log m) for m found.
-    private func candidates(
-        _ cells: [CellID], _ accepted: AcceptedSlots, _ scratch: GeoScratch
+    package func candidates(
+        _ cells: [CellID], _ accepted: AcceptedSlots = .all, _ scratch: GeoScratch
     ) -> [Slot] {
         scratch.slots.count = 0
         func take(_ first: UInt64, _ last: UInt64) {
@@ -222,7 +222,7 @@ package final class ShapeIndex {
 
     /// Whether some vertex is strictly inside of the region's interior cells: then the insides
     /// meet, and the edges need not be compared.
-    private static func sharesVertex(_ polygon: Polygon, _ region: PolygonCells) -> Bool {
+    static func sharesVertex(_ polygon: Polygon, _ region: PolygonCells) -> Bool {
         for ring in polygon.rings where region.isInterior(at: polygon.vertices[ring.start]) {
             return true
         }

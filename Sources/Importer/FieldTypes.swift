@@ -28,6 +28,8 @@ package struct FieldType: Sendable, Equatable {
 package struct FieldTypes: Sendable {
     /// Types by dotted path.
     package private(set) var byPath: [String: FieldType] = [:]
+    /// The types' names in the schema, by path; those of the items for arrays.
+    private var namesByPath: [String: String] = [:]
 
     /// No field is declared.
     package init() {}
@@ -54,6 +56,11 @@ package struct FieldTypes: Sendable {
     /// The type of a column; text when it is not declared.
     package subscript(path: String) -> FieldType {
         byPath[path] ?? FieldType(kind: .string)
+    }
+
+    /// The paths of the fields that have a type of this name and hold one value.
+    func names(of type: String) -> [String] {
+        namesByPath.keys.filter { namesByPath[$0] == type && byPath[$0]?.isArray != true }
     }
 
     private static func object(_ key: String, in text: UnsafeRawBufferPointer)
@@ -83,6 +90,7 @@ package struct FieldTypes: Sendable {
             if let found = JSONMember.find(Array("array".utf8), in: field) {
                 isArray = field[found.value].elementsEqual("true".utf8)
             }
+            namesByPath[path] = type
             byPath[path] = FieldType(kind: Self.kind(type), isArray: isArray)
             for name in ["fields", "properties"] {
                 if let inner = Self.object(name, in: field) { add(inner, prefix: path + ".") }

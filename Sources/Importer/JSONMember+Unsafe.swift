@@ -1,3 +1,4 @@
+import Client
 import Glibc
 
 /// Finds one top-level member of a JSON object's bytes without parsing the rest.
@@ -185,6 +186,21 @@ package struct JSONMember: Sendable, Equatable {
 }
 
 extension JSONMember {
+    /// Adds the object that this was found in, without it and one of the commas beside it.
+    func appendRest(of bytes: UnsafeRawBufferPointer, to output: ByteQueue) {
+        var end = member.upperBound
+        while end < bytes.count, bytes[end] <= 0x20 { end += 1 }
+        var start = member.lowerBound
+        if end < bytes.count, bytes[end] == 0x2C {
+            end += 1
+        } else {
+            while start > 0, bytes[start - 1] <= 0x20 { start -= 1 }
+            if start > 0, bytes[start - 1] == 0x2C { start -= 1 }
+        }
+        output.append(UnsafeRawBufferPointer(rebasing: bytes[..<start]))
+        output.append(UnsafeRawBufferPointer(rebasing: bytes[end...]))
+    }
+
     /// The text of a JSON string's inside, its escapes undone. Broken escapes are kept as they are.
     package static func unescape(_ text: some Sequence<UInt8>) -> [UInt8] {
         let source = Array(text)

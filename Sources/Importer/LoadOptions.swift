@@ -33,6 +33,8 @@ package struct LoadOptions: Sendable {
     package var vectors: [Vectors] = []
     /// Nil means: told from the name, JSON Lines otherwise.
     package var format: Format?
+    /// The time zone of opening hours that come as text and whose row names none.
+    package var timezone: String?
     /// Requests under way on each connection.
     package var batch = 1_000
     package var connections = 4
@@ -80,6 +82,8 @@ package struct LoadSummary: Sendable, Equatable {
     package var retriedCount = 0
     /// Bytes of documents acknowledged.
     package var documentByteCount = 0
+    /// What became of texts in fields of type `hours`; nil where the collection has no such field.
+    package var hours: HoursConverter.Counts?
     /// Wall-clock time.
     package var elapsed: Duration = .zero
 

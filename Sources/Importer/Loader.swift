@@ -12,6 +12,7 @@ package final class Loader {
     private let rejects: Rejects
     private var lanes: [Lane] = []
     private var csv: CSVDecoder?
+    private var hours: HoursConverter?
     private var vectors: [(field: [UInt8], file: NPYFile, rows: VectorRows?)] = []
     private var summary = LoadSummary()
     private var progress = Progress()
@@ -50,6 +51,7 @@ package final class Loader {
             }
         }
         let schema = try prepareCollection(isCSV: format == .csv)
+        hours = HoursConverter(types: FieldTypes(schema: schema), zone: options.timezone)
         if format == .csv, let header = try reader.next() {
             csv = try CSVDecoder(header: header.bytes, types: FieldTypes(schema: schema))
             lastLine = header.line
@@ -58,11 +60,10 @@ package final class Loader {
 
     /// Makes the collection when a schema is given and it is absent.
     ///
-    /// - Returns: the schema's text, as far as it is known and needed.
+    /// - Returns: the schema's text; empty where nobody knows it.
     private func prepareCollection(isCSV: Bool) throws(LoadError) -> [UInt8] {
         var schema: [UInt8] = []
         if let path = options.schemaPath { schema = try MappedFile.contents(path: path) }
-        guard !schema.isEmpty || isCSV else { return [] }
         do {
             let connection = lanes[0].connection
             let described = try connection.call("DESCRIBE", options.collection)
@@ -70,6 +71,8 @@ package final class Loader {
                 if schema.isEmpty { schema = Self.schemaText(described) }
                 return schema
             }
+            // Without a schema rows of JSON need none: the first of them tells what is wrong.
+            guard !schema.isEmpty || isCSV else { return [] }
             guard refusal.hasPrefix("NOTFOUND"), options.schemaPath != nil else {
                 throw ClientError.refused(refusal)
             }
@@ -120,6 +123,7 @@ package final class Loader {
         try rejects.flush()
         if let path = options.statePath { unlink(path) }
         summary.rejectedCount = rejects.count
+        summary.hours = hours?.counts
         summary.elapsed = ContinuousClock.now - started
         return summary
     }
@@ -194,6 +198,7 @@ package final class Loader {
             }
             bytes = document.bytes
         }
+        if let converted = hours?.convert(bytes, line: row.line) { bytes = converted }
         for key in idKeys {
             guard let found = JSONMember.find(key, in: bytes) else { continue }
             guard let id = idBytes(found, bytes) else {
@@ -206,7 +211,7 @@ package final class Loader {
             }
             if options.idField == nil, key.first == UInt8(ascii: "_") {
                 remains.removeAll()
-                Self.append(bytes, without: found, to: remains)
+                found.appendRest(of: bytes, to: remains)
                 return try enqueue(line: row.line, id: id, document: remains.bytes)
             }
             return try enqueue(line: row.line, id: id, document: bytes)
@@ -242,25 +247,6 @@ package final class Loader {
             return UnsafeRawBufferPointer(rebasing: value[inner.value])
         case .other: return nil
         }
-    }
-
-    /// The object without one member and one of the commas beside it.
-    private static func append(
-        _ bytes: UnsafeRawBufferPointer,
-        without found: JSONMember,
-        to output: ByteQueue
-    ) {
-        var end = found.member.upperBound
-        while end < bytes.count, bytes[end] <= 0x20 { end += 1 }
-        var start = found.member.lowerBound
-        if end < bytes.count, bytes[end] == 0x2C {
-            end += 1
-        } else {
-            while start > 0, bytes[start - 1] <= 0x20 { start -= 1 }
-            if start > 0, bytes[start - 1] == 0x2C { start -= 1 }
-        }
-        output.append(UnsafeRawBufferPointer(rebasing: bytes[..<start]))
-        output.append(UnsafeRawBufferPointer(rebasing: bytes[end...]))
     }
 
     private func enqueue(

@@ -1,4 +1,6 @@
 import ColumnIndex
+package import GeoIndex
+import HoursIndex
 package import Primitives
 package import Schema
 
@@ -20,6 +22,10 @@ package final class CollectionPartition: @unchecked Sendable {
     private(set) var columnList: [FieldColumn] = []
     /// The vectors of each field that has an index for them.
     package private(set) var vectorFields: [VectorField] = []
+    /// The places of each field that has an index for them.
+    package private(set) var placeFields: [PlaceField] = []
+    /// The opening hours of each field of them.
+    package private(set) var hoursFields: [HoursField] = []
     /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
     let idOrder = NumericColumn(kind: .integer)
     /// What all ids ever seen begin with.
@@ -30,6 +36,8 @@ package final class CollectionPartition: @unchecked Sendable {
         for field in schema.fields {
             if field.hasEntries { addColumn(field, isReady: true) }
             if field.hasVectorIndex { addVectors(field, isReady: true) }
+            if field.hasPlaceIndex { addPlaces(field, isReady: true) }
+            if field.hasHours { addHours(field, isReady: true) }
         }
     }
 
@@ -48,6 +56,8 @@ package final class CollectionPartition: @unchecked Sendable {
     package var byteCount: Int {
         baseByteCount + columnList.reduce(0) { $0 + $1.byteCount }
             + vectorFields.reduce(0) { $0 + $1.byteCount }
+            + placeFields.reduce(0) { $0 + $1.byteCount }
+            + hoursFields.reduce(0) { $0 + $1.table.byteCount }
     }
 
     // MARK: - Columns
@@ -143,6 +153,101 @@ package final class CollectionPartition: @unchecked Sendable {
         return vectors.source(of: node)
     }
 
+    // MARK: - Opening hours
+
+    /// The field's opening hours, if queries may ask for them.
+    package func hoursField(_ field: FieldNumber) -> HoursField? {
+        hoursFields.first { $0.field.number == field && $0.isReady }
+    }
+
+    package func addHours(_ field: Field, isReady: Bool) {
+        hoursFields.append(HoursField(field: field, isReady: isReady))
+    }
+
+    package func dropHours(_ field: FieldNumber) {
+        hoursFields.removeAll { $0.field.number == field }
+    }
+
+    /// Lets queries ask for the hours that an `ALTER` has brought in.
+    package func markHoursReady(_ field: FieldNumber) {
+        hoursFields.removeAll { $0.field.number == field && $0.isReady }
+        hoursFields.first { $0.field.number == field }?.isReady = true
+    }
+
+    private func fillHours(_ slot: Slot, from prepared: PreparedDocument, onlyUnready: Bool) {
+        for hours in hoursFields where !(onlyUnready && hours.isReady) {
+            for value in prepared.hours where value.field == hours.field.number {
+                hours.table.set(slot, value.hours)
+            }
+        }
+    }
+
+    // MARK: - Places
+
+    /// The field's places, if queries may use their index.
+    package func placeField(_ field: FieldNumber) -> PlaceField? {
+        for places in placeFields where places.field.number == field && places.isReady {
+            return places
+        }
+        return nil
+    }
+
+    package func addPlaces(_ field: Field, isReady: Bool) {
+        placeFields.append(PlaceField(field: field, isReady: isReady))
+    }
+
+    package func dropPlaces(_ field: FieldNumber) {
+        placeFields.removeAll { $0.field.number == field }
+    }
+
+    /// Lets queries use the index that an `ALTER` has filled; the one before it goes.
+    package func markPlacesReady(_ field: FieldNumber) {
+        placeFields.removeAll { $0.field.number == field && $0.isReady }
+        placeFields.first { $0.field.number == field }?.isReady = true
+    }
+
+    /// Gives up the indexes that an `ALTER` was filling.
+    package func dropUnreadyPlaces() {
+        placeFields.removeAll { !$0.isReady }
+        hoursFields.removeAll { !$0.isReady }
+    }
+
+    /// Brings a row's places and hours into the indexes that are being filled.
+    package func backfill(
+        _ slot: Slot, key: LogKey, _ arrivals: [PlaceArrival], from prepared: PreparedDocument
+    ) {
+        guard rows.key(slot) == key else { return }
+        fillHours(slot, from: prepared, onlyUnready: true)
+        for places in placeFields where !places.isReady && !places.has(slot) {
+            for arrival in arrivals where arrival.field == places.field.number {
+                places.set(slot, arrival, replacing: nil)
+            }
+        }
+    }
+
+    /// The zones that the newest row of a document has in a field.
+    package func zones(of id: UnsafeRawBufferPointer, hash: UInt64, _ field: FieldNumber) -> [Shape]
+    {
+        guard let number = heads.number(hash: hash, id: id), heads.slot(number) != Heads.noSlot
+        else { return [] }
+        let slot = heads.slot(number)
+        for places in placeFields where places.field.number == field {
+            let shapes = places.zones.shapes(of: slot)
+            if !shapes.isEmpty { return shapes }
+        }
+        return []
+    }
+
+    /// Whether every row in use is one that `version` sees.
+    func seesAllRows(at version: Version) -> Bool {
+        rows.deadCount == 0 && rows.isCurrent(at: version)
+    }
+
+    /// Calls `body` with every row in use that `version` does not see.
+    func forEachInvisible(at version: Version, _ body: (Slot) -> Void) {
+        rows.forEachInvisible(at: version, body)
+    }
+
     /// Whether no row was born or has died after `version`.
     func isCurrent(at version: Version) -> Bool { rows.isCurrent(at: version) }
 
@@ -151,11 +256,13 @@ package final class CollectionPartition: @unchecked Sendable {
     /// Applies one entry: a document's new version, or with nil its removal.
     ///
     /// REQUIRES: `key` is above every key that was applied before.
-    /// - Parameter vectors: the vectors that the new version has, in fields with an index.
+    /// - Parameters:
+    ///   - vectors: the vectors that the new version has, in fields with an index.
+    ///   - places: the places that it has, in fields with an index.
     /// - Complexity: O(indexed values).
     package func apply(
         id: UnsafeRawBufferPointer, hash: UInt64, key: LogKey, prepared: PreparedDocument?,
-        vectors: [VectorArrival] = []
+        vectors: [VectorArrival] = [], places: [PlaceArrival] = []
     ) {
         let number: UInt32
         var old: Slot?
@@ -179,6 +286,14 @@ package final class CollectionPartition: @unchecked Sendable {
         heads.update(number, key: key, slot: slot)
         idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
         fill(slot, from: prepared, only: nil)
+        if !hoursFields.isEmpty { fillHours(slot, from: prepared, onlyUnready: false) }
+        if !placeFields.isEmpty {
+            for field in placeFields {
+                for arrival in places where arrival.field == field.field.number {
+                    field.set(slot, arrival, replacing: old)
+                }
+            }
+        }
         for field in vectorFields {
             field.replace(old, with: slot, vectors.first { $0.field == field.field.number })
         }
@@ -206,6 +321,8 @@ package final class CollectionPartition: @unchecked Sendable {
         _ = rows.reclaim(horizon: horizon, limit: limit) { slot in
             for column in columnList { column.clear(slot) }
             for field in vectorFields { field.clear(slot) }
+            for field in placeFields { field.clear(slot) }
+            for field in hoursFields { field.table.remove(slot) }
             idOrder.clear(slot)
         }
     }

@@ -24,11 +24,14 @@ package struct FilterEvaluator {
     private let version: Version
     private let pool: BitmapPool
     private let hash: (UnsafeRawBufferPointer) -> UInt64
+    /// What the indexes of places answered beforehand, in slices of their own.
+    private let places: [PlaceCollector]
 
     package init(
         partition: CollectionPartition, visible: Bitmap, version: Version, pool: BitmapPool,
-        hash: @escaping (UnsafeRawBufferPointer) -> UInt64
+        places: [PlaceCollector] = [], hash: @escaping (UnsafeRawBufferPointer) -> UInt64
     ) {
+        self.places = places
         self.partition = partition
         self.visible = visible
         self.version = version
@@ -114,6 +117,7 @@ package struct FilterEvaluator {
     private func rank(_ node: CompiledNode) -> Int {
         guard case .predicate(let predicate) = node else { return 3 }
         if predicate.isID { return 0 }
+        if places.contains(where: { $0.predicate === predicate }) { return 1 }
         guard column(predicate) != nil else { return 9 }
         switch predicate.test {
         case .bytesEqual: return 1
@@ -121,7 +125,7 @@ package struct FilterEvaluator {
         case .keyRange, .keyIn: return 4
         case .bytesRange, .prefix, .isNullOrAbsent, .exists: return 5
         case .regex: return 6
-        case .other: return 9
+        case .place, .other: return 9
         }
     }
 
@@ -151,6 +155,10 @@ package struct FilterEvaluator {
 
     private func evaluate(_ predicate: Predicate, into bitmap: Bitmap) -> Bool {
         if predicate.isID { return evaluateID(predicate, into: bitmap) }
+        if let found = places.first(where: { $0.predicate === predicate }) {
+            bitmap.assign(found.rows)
+            return found.isExact
+        }
         guard let column = column(predicate) else {
             bitmap.assign(visible)
             return false
@@ -179,7 +187,8 @@ package struct FilterEvaluator {
             bitmap.complement(partition.slotBound)
         case .exists where !field.isInsideArray:
             column.fillKnown(into: bitmap)
-        case .bytesEqual, .bytesRange, .bytesIn, .prefix, .regex, .isNullOrAbsent, .exists, .other:
+        case .bytesEqual, .bytesRange, .bytesIn, .prefix, .regex, .isNullOrAbsent, .exists, .place,
+            .other:
             bitmap.assign(visible)
             return false
         }
@@ -223,7 +232,7 @@ package struct FilterEvaluator {
             bitmap.complement(partition.slotBound)
         case .exists where !field.isInsideArray:
             column.fillKnown(into: bitmap)
-        case .keyEqual, .keyRange, .keyIn, .isNullOrAbsent, .exists, .other:
+        case .keyEqual, .keyRange, .keyIn, .isNullOrAbsent, .exists, .place, .other:
             bitmap.assign(visible)
             return false
         }
@@ -283,6 +292,7 @@ package struct FilterEvaluator {
         case .predicate(let predicate):
             let isIDLookup = predicate.isID && isEquality(predicate.test)
             if isIDLookup || paths.contains(predicate.path) { return }
+            if places.contains(where: { $0.predicate === predicate && $0.isExact }) { return }
             let isOther = if case .other = predicate.test { true } else { false }
             if column(predicate) == nil || isOther { paths.append(predicate.path) }
         }
@@ -313,6 +323,8 @@ package struct FilterEvaluator {
             let name: String
             if predicate.isID {
                 name = isEquality(predicate.test) ? "id table" : "documents"
+            } else if let found = places.first(where: { $0.predicate === predicate }) {
+                name = found.isExact ? "places" : "places, then documents"
             } else if let column = column(predicate) {
                 switch column.storage {
                 case .numeric: name = "numeric column"

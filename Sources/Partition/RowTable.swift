@@ -118,6 +118,25 @@ final class RowTable {
         return death == 0 || death >> 16 > version.rawValue
     }
 
+    /// Calls `body` with every row in use that `version` does not see.
+    ///
+    /// - Complexity: O(dead rows + births since `version`).
+    func forEachInvisible(at version: Version, _ body: (Slot) -> Void) {
+        let bound = (version.rawValue + 1) << 16
+        var position = births.count
+        while position > 0, births[position - 1].key >= bound {
+            position -= 1
+            // Freed and used again rows have a later birth of their own.
+            let birth = births[position]
+            if born[Int(birth.slot)] == birth.key { body(birth.slot) }
+        }
+        position = deathsHead
+        while position < deaths.count, died[Int(deaths[position])] < bound {
+            body(deaths[position])
+            position += 1
+        }
+    }
+
     /// The dead row in which `version` sees a document. Complexity: O(deaths since `version`).
     func deadSlot(of number: UInt32, at version: Version) -> Slot? {
         let bound = (version.rawValue + 1) << 16

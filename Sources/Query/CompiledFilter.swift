@@ -9,6 +9,8 @@ package import Schema
 package struct CompiledFilter: Sendable {
     /// The conditions as a tree for planners. See ``CompiledNode``.
     package let root: CompiledNode
+    /// The order of hits that a `$near` asks for.
+    package let near: NearOrder?
     private let source: Filter
     private let nowMilliseconds: Int64
 
@@ -24,6 +26,7 @@ package struct CompiledFilter: Sendable {
     ) throws(QueryError) {
         let compiler = FilterCompiler(schema: schema, nowMilliseconds: nowMilliseconds)
         root = try compiler.node(filter, prefix: "")
+        near = try compiler.near(filter)
         source = filter
         self.nowMilliseconds = nowMilliseconds
     }
@@ -107,6 +110,18 @@ package indirect enum CompiledNode: Sendable {
         }
     }
 
+    /// The predicates about places that stand in it, those within `$elemMatch` left out.
+    package func placePredicates(into found: inout [Predicate]) {
+        switch self {
+        case .all, .none: return
+        case .and(let parts), .or(let parts):
+            for part in parts { part.placePredicates(into: &found) }
+        case .not(let part): part.placePredicates(into: &found)
+        case .predicate(let predicate):
+            if case .place = predicate.test { found.append(predicate) }
+        }
+    }
+
     /// Ranges of one single-valued field become one range. Nil when one of them is empty.
     ///
     /// A field with many values keeps its conditions apart: different values may meet each.
@@ -163,6 +178,8 @@ package indirect enum CompiledPredicate: Sendable {
     case isNullOrAbsent
     /// Some value is there, be it null.
     case exists
+    /// Places.
+    case place(PlaceTest)
     /// Anything else: only ``CompiledFilter/matches(_:id:)`` knows.
     case other(OtherPredicate)
 
@@ -178,7 +195,7 @@ package indirect enum CompiledPredicate: Sendable {
         case .keyEqual(let key): (key, key)
         case .keyRange(let lower, let upper): (lower, upper)
         case .keyIn, .bytesEqual, .bytesRange, .bytesIn, .prefix, .regex, .isNullOrAbsent, .exists,
-            .other:
+            .place, .other:
             nil
         }
     }

@@ -32,6 +32,8 @@ package indirect enum Filter: Sendable, Equatable {
         case type(ValueTypes)
         case not([Condition])
         case regex(Regex)
+        /// `$near`, `$geoWithin` or `$geoIntersects`.
+        case place(PlaceCondition)
         /// `$elemMatch` with a filter for elements that are objects.
         case elementMatches(Filter)
         /// `$elemMatch` with conditions for the elements themselves.
@@ -108,9 +110,33 @@ extension Filter {
     /// Reads a filter. Complexity: linear.
     ///
     /// Throws ``QueryError``: `invalid` for unknown operators and malformed operands, `limit`
-    /// beyond the bounds on depth and on operators, `needsIndex` for operators of places and words.
+    /// beyond the bounds on depth and on operators, `needsIndex` for operators of words.
     package init(parsing json: JSON, limits: Limits = Limits()) throws(QueryError) {
         var parser = FilterParser(limits: limits)
         self = try parser.filter(json, path: "", depth: 0)
+        guard parser.nearCount > 0 else { return }
+        guard parser.nearCount == 1, topNear != nil else {
+            throw .invalid(
+                path: "$near",
+                rule: "stands once, and at the top of a filter or in $and: it orders the hits",
+                value: "")
+        }
+    }
+
+    /// The `$near` at the top of the filter, and the path that it is about.
+    var topNear: (path: String, near: NearCondition)? {
+        switch self {
+        case .and(let parts):
+            for part in parts {
+                if let found = part.topNear { return found }
+            }
+            return nil
+        case .field(let path, let conditions):
+            for case .place(let condition) in conditions {
+                if case .near(let near) = condition.kind { return (path, near) }
+            }
+            return nil
+        case .all, .or, .nor: return nil
+        }
     }
 }

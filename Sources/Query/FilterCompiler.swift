@@ -32,6 +32,8 @@ struct FilterCompiler {
         /// From the document's root, for messages and declarations.
         let fullPath: String
         let field: Field?
+        /// The declaration of the values, if there is one.
+        let declared: Field?
         let isID: Bool
         let reader: ValueReader
         var entersLeafArrays = true
@@ -43,7 +45,7 @@ struct FilterCompiler {
             let exact = isID ? nil : schema.field(at: fullPath)
             // Only a path from the root is one that a column answers.
             field = prefix.isEmpty ? exact : nil
-            let declared = exact ?? (isID ? nil : Target.element(fullPath, schema))
+            declared = exact ?? (isID ? nil : Target.element(fullPath, schema))
             reader = isID ? .bytes : ValueReader(declared?.type)
         }
 
@@ -52,6 +54,7 @@ struct FilterCompiler {
             path = ""
             fullPath = array.fullPath
             field = nil
+            declared = array.declared
             isID = false
             reader = array.reader
             entersLeafArrays = false
@@ -121,6 +124,7 @@ struct FilterCompiler {
             return target.predicate(
                 regex.isExactPrefix ? .prefix(regex.literalPrefix) : .regex(regex)
             )
+        case .place(let condition): return try place(condition, target)
         case .elementMatches(let filter):
             if target.isID { return .none }
             let inner = try node(filter, prefix: target.fullPath + ".")

@@ -5,6 +5,8 @@ import Primitives
 struct FilterParser {
     let limits: Limits
     private var nodeCount = 0
+    /// How often `$near` stands in it.
+    private(set) var nearCount = 0
 
     init(limits: Limits) { self.limits = limits }
 
@@ -76,7 +78,9 @@ struct FilterParser {
     /// Unknown operators, and known ones of indexes that do not exist yet.
     private func refuse(_ name: String, at path: String, _ value: JSON) throws(QueryError) {
         switch name {
-        case "$near", "$nearSphere", "$geoWithin", "$geoIntersects", "$text":
+        case "$near", "$nearSphere", "$geoWithin", "$geoIntersects":
+            throw error(path, "\(name) stands behind a field's name", value)
+        case "$text":
             throw .needsIndex(path: path, operation: name)
         default: throw error(path, "unknown operator \(name)", value)
         }
@@ -165,6 +169,12 @@ struct FilterParser {
                 guard object["$regex"] != nil else {
                     throw error(path, "$options stands beside $regex", json)
                 }
+            case "$near", "$nearSphere", "$geoWithin", "$geoIntersects":
+                result.append(.place(try place(key, json, siblings: object, path: path)))
+            case "$maxDistance", "$minDistance":
+                guard object["$near"] != nil || object["$nearSphere"] != nil else {
+                    throw error(path, "\(key) stands beside $near", json)
+                }
             default:
                 guard isOperator(key) else {
                     throw error(path, "mixes operators and values", .object(object))
@@ -173,6 +183,14 @@ struct FilterParser {
             }
         }
         return result
+    }
+
+    private mutating func place(
+        _ name: String, _ json: JSON, siblings: JSONObject, path: String
+    ) throws(QueryError) -> PlaceCondition {
+        let condition = try PlaceParser.condition(name, json, siblings: siblings, path: path)
+        if condition.isNear { nearCount += 1 }
+        return condition
     }
 
     private mutating func all(

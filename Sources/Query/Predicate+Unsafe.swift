@@ -83,7 +83,12 @@ package final class Predicate: @unchecked Sendable {
 
     /// Whether the document's values at the path, or its id, meet the test.
     package func matches(_ document: TapeValue, id: UnsafeRawBufferPointer) -> Bool {
-        isID ? idMeets(id) : lookup(document, step: 0)
+        if isID { return idMeets(id) }
+        if case .place(let place) = test, case .zone = place.kind {
+            guard let path = try? FieldPath(path) else { return false }
+            return place.meets(document, at: path)
+        }
+        return lookup(document, step: 0)
     }
 
     private func lookup(_ value: TapeValue, step: Int) -> Bool {
@@ -140,7 +145,7 @@ package final class Predicate: @unchecked Sendable {
             case .equal, .less, .greater, .oneOf, .type: false
             }
         case .keyEqual, .keyRange, .keyIn, .bytesEqual, .bytesRange, .bytesIn, .prefix, .regex,
-            .isNullOrAbsent:
+            .isNullOrAbsent, .place:
             false
         }
     }
@@ -158,6 +163,7 @@ package final class Predicate: @unchecked Sendable {
             return value.kind == .string && bytesMeet(value.stringBytes)
         case .isNullOrAbsent: return value.isNull
         case .exists: return true
+        case .place(let place): return place.meets(value)
         case .other(let other): return meets(value, other)
         }
     }
@@ -190,7 +196,7 @@ package final class Predicate: @unchecked Sendable {
             let head = UnsafeRawBufferPointer(rebasing: bytes[..<prefix.count])
             return prefix.withUnsafeBytes { bytesEqual($0, head) }
         case .regex(let regex): return regex.matches(bytes)
-        case .keyEqual, .keyRange, .keyIn, .isNullOrAbsent, .exists, .other: return false
+        case .keyEqual, .keyRange, .keyIn, .isNullOrAbsent, .exists, .place, .other: return false
         }
     }
 
@@ -250,7 +256,7 @@ package final class Predicate: @unchecked Sendable {
         case .exists: return true
         case .other(.type(let types)): return types.contains(.string)
         case .bytesEqual, .bytesRange, .bytesIn, .prefix, .regex: return bytesMeet(id)
-        case .keyEqual, .keyRange, .keyIn, .isNullOrAbsent, .other: return false
+        case .keyEqual, .keyRange, .keyIn, .isNullOrAbsent, .place, .other: return false
         }
     }
 }

@@ -7,6 +7,9 @@ package struct SortSpec: Sendable, Equatable {
         package let path: String
         package let isDescending: Bool
 
+        /// A distance: its values are made by whoever orders.
+        package static let distance = Key(path: "$distance", isDescending: false)
+
         /// A key; `path` may be `_id`.
         package init(path: String, isDescending: Bool) {
             self.path = path

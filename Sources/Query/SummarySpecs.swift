@@ -158,6 +158,7 @@ extension FilterCompiler.Target {
         path = field.path
         fullPath = field.path
         self.field = field
+        declared = field
         isID = false
         reader = ValueReader(field.type)
     }

@@ -1,4 +1,5 @@
 import Documents
+import GeoIndex
 import Primitives
 
 /// JSON text for a message, cut to about 100 bytes at a character's border.
@@ -79,7 +80,7 @@ struct Attributes {
             return .decimal(scale: scale)
         case "bool": return .bool
         case "datetime": return .datetime
-        case "geopoint": return .geopoint
+        case "geopoint", "2d": return .geopoint
         case "geoshape": return .geoshape
         case "vector": return .vector(try vector(limits: limits))
         case "hours": return .hours
@@ -122,6 +123,40 @@ struct Attributes {
         return options
     }
 
+    /// How places of a geopoint or geoshape are measured; `index` of a point may be `"2d"`, which
+    /// makes it flat, or `"2dsphere"`, which is true.
+    func place(of type: FieldType) throws(SchemaError) -> PlaceOptions {
+        var options = PlaceOptions()
+        guard type == .geopoint else { return options }
+        options.isFlat = self["type"]?.string == "2d" || self["index"]?.string == "2d"
+        if options.isFlat, let name = ["earth", "radius"].first(where: { self[$0] != nil }) {
+            throw error("is no attribute of type 2d", self[name] ?? .null, at: name)
+        }
+        let models = ["sphere", "wgs84"]
+        if try word("earth", of: models, in: members) == "wgs84" { options.earth = .wgs84 }
+        if let radius = self["radius"] {
+            guard case .string(let path) = radius else {
+                throw error("is the path of a number of kilometres", radius, at: "radius")
+            }
+            options.radiusPath = path
+        }
+        return options
+    }
+
+    /// Whether a field of this type, not a vector, is indexed.
+    func isIndexed(_ type: FieldType) throws(SchemaError) -> Bool {
+        if type == .geopoint, let text = self["index"]?.string {
+            guard text == "2dsphere" || text == "2d" else {
+                throw error("is true, false, 2d or 2dsphere", .string(text), at: "index")
+            }
+            guard text == "2d" || self["type"]?.string != "2d" else {
+                throw error("is 2d where the type is", .string(text), at: "index")
+            }
+            return true
+        }
+        return try flag("index")
+    }
+
     /// Refuses attributes that the type does not know.
     func refuseUnknown(for type: FieldType) throws(SchemaError) {
         for (name, value) in members where !Attributes.allows(name, for: type) {
@@ -150,6 +185,7 @@ struct Attributes {
         case "dimensions", "metric":
             if case .vector = type { return true } else { return false }
         case "fields": return type == .object
+        case "earth", "radius": return type == .geopoint
         default: return false
         }
     }

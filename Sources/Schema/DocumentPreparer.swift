@@ -85,6 +85,7 @@ package final class DocumentPreparer {
         walk.heldVectors = heldVectors
         defer { keepScratch(of: walk) }
         try walk.object(0, root, isInsideArray: false)
+        try walk.addRadii(root)
         return walk.finish()
     }
 
@@ -100,25 +101,35 @@ package final class DocumentPreparer {
         guard schema.fillsReads, let root = try? parser.parse(bytes, depthMax: 128) else {
             return nil
         }
-        let prepared = extract(from: root, minified: parser.minified, schema: schema)
+        let prepared = extract(
+            from: root, minified: parser.minified, schema: schema, takingPlaces: false)
         return prepared.bytes.count == parser.minified.count ? nil : prepared.bytes
     }
 
     /// The entries of a stored document, for rebuilding indexes: nothing is checked, and only
     /// defaults that are newer than the document are added.
     ///
-    /// Vectors are those that stand in the text, where they stay. A value of a wrong type has no
+    /// Vectors are those that stand in the text, where they stay. Places and hours are read anew;
+    /// those that break a rule are passed over. A value of a wrong type has no
     /// entry and sets `hasMismatch`. Strings refer to the returned
-    /// `bytes`, a copy of the minified text. Never throws. Complexity: O(bytes).
+    /// `bytes`, a copy of the minified text. Never throws. Complexity: O(bytes), and what
+    /// polygons cost: see ``GeoJSON/shape(_:positionCountMax:)-(TapeValue,_)``.
+    ///
+    /// - Parameter takingPlaces: false leaves out places and hours.
     package func extract(
         from root: TapeValue,
         minified: UnsafeRawBufferPointer,
-        schema: Schema
+        schema: Schema,
+        takingPlaces: Bool = true
     ) -> PreparedDocument {
         var walk = makeWalk(schema: schema, minified: minified, isValidating: false)
         walk.isFilling = schema.fillsReads
+        walk.takesPlaces = takingPlaces
         defer { keepScratch(of: walk) }
-        if root.kind == .object { try? walk.object(0, root, isInsideArray: false) }
+        if root.kind == .object {
+            try? walk.object(0, root, isInsideArray: false)
+            try? walk.addRadii(root)
+        }
         return walk.finish()
     }
 

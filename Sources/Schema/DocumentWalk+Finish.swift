@@ -19,6 +19,8 @@ extension DocumentWalk {
         document.createdStamps = stamps
         document.strings = strings
         document.vectors = vectors
+        document.places = places
+        document.hours = hours
         document.hasMismatch = hasMismatch
         // An array of no capacity would write its count into the storage that all empty ones
         // share.
@@ -125,12 +127,16 @@ extension DocumentWalk {
         _ value: TapeValue
     ) throws(ValidationError) {
         switch node.kind {
-        case .geopoint:
-            if let rule = GeoRules.brokenPointRule(value) { try fail(.text(rule), value) }
-        case .geoshape:
-            if let rule = GeoRules.brokenShapeRule(value) { try fail(.text(rule), value) }
+        case .geopoint, .geoshape:
+            let place = try PlaceReader.place(value, node)
+            if node.flags.contains(.taken) {
+                places.append(.init(field: node.number, place: place))
+            }
         case .hours:
-            try HoursRule.check(value)
+            let value = try HoursRule.hours(value)
+            if node.flags.contains(.taken) {
+                hours.append(.init(field: node.number, hours: value))
+            }
         case .vector:
             guard case .vector(let options)? = plan.definitions[index]?.type else { return }
             if heldVectors.contains(node.number) {
@@ -149,6 +155,8 @@ extension SchemaPlan {
         var text: [UInt8] = []
         var entries: [FieldEntry] = []
         var strings: [UInt8] = []
+        var places: [PreparedDocument.PlaceValue] = []
+        var hours: [PreparedDocument.HoursValue] = []
     }
 
     func makeDefaults() -> [DefaultValue] {
@@ -170,8 +178,11 @@ extension SchemaPlan {
                 minified: parser.minified,
                 isValidating: false
             )
+            walk.takesPlaces = true
             try? walk.object(0, root, isInsideArray: false)
             let document = walk.finish()
+            result.places = document.places
+            result.hours = document.hours
             // All strings go to one place, so that adding the default is one append.
             for entry in document.entries {
                 guard entry.kind == .string else {

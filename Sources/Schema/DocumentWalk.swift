@@ -29,6 +29,10 @@ struct DocumentWalk {
     var insertions: [UInt8] = []
     var strings: [UInt8] = []
     var vectors: [PreparedDocument.VectorValue] = []
+    var places: [PreparedDocument.PlaceValue] = []
+    var hours: [PreparedDocument.HoursValue] = []
+    /// Places and hours are gathered where nothing is checked too.
+    var takesPlaces = false
     var hasMismatch = false
     /// Entries of fields inside arrays of objects come interleaved.
     var needsGrouping = false
@@ -174,6 +178,10 @@ struct DocumentWalk {
         let value = plan.defaults[index]
         insertions.append(contentsOf: value.text)
         if isInsideArray && !value.entries.isEmpty { needsGrouping = true }
+        if isValidating || takesPlaces {
+            places += value.places
+            hours += value.hours
+        }
         let shift = UInt64(strings.count)
         strings.append(contentsOf: value.strings)
         for entry in value.entries {
@@ -268,7 +276,7 @@ struct DocumentWalk {
             // vector is found, and one that is none is passed over.
             if isValidating {
                 try structured(index, node, value)
-            } else if node.kind == .vector {
+            } else if node.kind == .vector || (takesPlaces && node.flags.contains(.taken)) {
                 try? structured(index, node, value)
             }
         }

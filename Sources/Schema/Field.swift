@@ -1,4 +1,5 @@
 package import Documents
+package import GeoIndex
 
 /// A field's stable number within its collection: given once, never reused, kept by `ALTER`.
 package typealias FieldNumber = UInt16
@@ -38,6 +39,19 @@ package struct VectorOptions: Sendable, Equatable {
     }
 }
 
+/// How the places of a geopoint or geoshape field are measured and found.
+package struct PlaceOptions: Sendable, Equatable {
+    /// The field's points lie on a plane: type `2d`.
+    package var isFlat = false
+    /// What distances from the field's points are measured on.
+    package var earth = EarthModel.sphere
+    /// The path of a number of kilometres: each point is the middle of a zone as wide as that.
+    package var radiusPath: String?
+
+    /// Points on the sphere without zones.
+    package init() {}
+}
+
 /// What values a field holds.
 package enum FieldType: Sendable, Equatable {
     case keyword, text, int, float
@@ -71,6 +85,16 @@ package enum FieldType: Sendable, Equatable {
         switch self {
         case .int, .float, .decimal, .bool, .datetime: true
         case .keyword, .text, .geopoint, .geoshape, .vector, .hours, .object, .json: false
+        }
+    }
+
+    /// Whether values are numbers that count or measure something.
+    package var isQuantity: Bool {
+        switch self {
+        case .int, .float, .decimal: true
+        case .keyword, .text, .bool, .datetime, .geopoint, .geoshape, .vector, .hours, .object,
+            .json:
+            false
         }
     }
 
@@ -109,6 +133,8 @@ package struct FieldDefinition: Sendable {
     /// The default came with an `ALTER`: stored documents may lack it, so reads fill it in.
     package internal(set) var fillsReads = false
     package var children: [FieldDefinition] = []
+    /// Only of geopoints and geoshapes.
+    package var place = PlaceOptions()
 
     /// A bound of a numeric field.
     package struct Bound: Sendable, Equatable {
@@ -142,6 +168,16 @@ package struct Field: Sendable {
     package var hasVectorIndex: Bool {
         if case .vector(let options) = type { options.indexKind != nil } else { false }
     }
+
+    /// Whether the field's places are indexed: documents give them, see
+    /// ``PreparedDocument/places``.
+    package var hasPlaceIndex: Bool {
+        (type == .geopoint || type == .geoshape) && definition.isIndexed
+    }
+
+    /// Whether the field's opening hours can be asked for: documents give them, see
+    /// ``PreparedDocument/hours``.
+    package var hasHours: Bool { type == .hours && !isMultiValued }
 
     /// Whether documents give entries for this field (see ``PreparedDocument``): it has a type that
     /// fits a column and is indexed, sorted, faceted or unique.

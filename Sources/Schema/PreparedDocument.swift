@@ -1,3 +1,7 @@
+package import Documents
+package import GeoIndex
+package import GeoJSON
+
 /// One value of one field, ready for its column: 16 bytes, no references.
 package struct FieldEntry: Sendable, Equatable {
     /// What the payload holds.
@@ -38,6 +42,30 @@ package struct FieldEntry: Sendable, Equatable {
 
 /// A document that passed its schema: what is stored, and what the indexes take from it.
 package struct PreparedDocument: Sendable {
+    /// A place of one field.
+    package struct PlaceValue: Sendable {
+        /// What kind of place.
+        package enum Place: Sendable {
+            /// Of a geopoint.
+            case point(LatLng)
+            /// Of a 2d field.
+            case flat(FlatPoint)
+            /// Of a geoshape.
+            case shape(Geometry)
+        }
+
+        package let field: FieldNumber
+        package let place: Place
+        /// The radius of the zone around a point; nil where the field or the document has none.
+        package internal(set) var radiusMeters: Double?
+    }
+
+    /// Opening hours of one field.
+    package struct HoursValue: Sendable, Equatable {
+        package let field: FieldNumber
+        package let hours: OpeningHours
+    }
+
     /// Minified JSON without vectors, with defaults and stamps.
     package var bytes: [UInt8]
     /// Strings of entries that do not occur literally in `bytes`.
@@ -49,6 +77,10 @@ package struct PreparedDocument: Sendable {
     package var vectors: [VectorValue] = []
     /// Vectors that stay in the text, because their field is being declared: they are indexed only.
     package var vectorsInText: [VectorValue] = []
+    /// Places of each field for which ``Field/hasPlaceIndex`` holds, in the order of the text.
+    package var places: [PlaceValue] = []
+    /// Opening hours of each field for which ``Field/hasHours`` holds.
+    package var hours: [HoursValue] = []
     /// `created` stamps that were written as of now.
     var createdStamps: [CreatedStamp] = []
     /// An entry was left out because its value has another type. Only after an extraction.

@@ -1,4 +1,5 @@
 package import Documents
+import GeoIndex
 import Primitives
 
 extension Schema {
@@ -87,7 +88,9 @@ extension Schema {
     }
 
     private static func json(of d: FieldDefinition) -> JSON {
-        var members: [(key: String, value: JSON)] = [(key: "type", value: .string(d.type.name))]
+        var members: [(key: String, value: JSON)] = [
+            (key: "type", value: .string(d.place.isFlat ? "2d" : d.type.name))
+        ]
         func flag(_ name: String, _ value: Bool) {
             if value { members.append((key: name, value: .bool(true))) }
         }
@@ -109,6 +112,10 @@ extension Schema {
             members += json(of: options)
         } else {
             flag("index", d.isIndexed)
+        }
+        if d.place.earth == .wgs84 { members.append((key: "earth", value: .string("wgs84"))) }
+        if let radius = d.place.radiusPath {
+            members.append((key: "radius", value: .string(radius)))
         }
         flag("sort", d.isSortable)
         flag("facet", d.isFacet)
@@ -188,7 +195,9 @@ extension Schema {
         }
         if let preset = d.defaultValue { value["default"] = preset }
         if d.stamp != nil { value["readOnly"] = .bool(true) }
-        value["x-type"] = .string(d.type.name)
+        value["x-type"] = .string(d.place.isFlat ? "2d" : d.type.name)
+        if d.place.earth == .wgs84 { value["x-earth"] = .string("wgs84") }
+        if let radius = d.place.radiusPath { value["x-radius"] = .string(radius) }
         let flags = [
             ("x-unique", d.isUnique), ("x-index", d.isIndexed), ("x-sort", d.isSortable),
             ("x-facet", d.isFacet),

@@ -66,6 +66,13 @@ package struct SchemaChange: Sendable {
         package let vectorsToBuild: [FieldNumber]
         /// Fields whose vectors had an index and have none now.
         package let vectorsToDrop: [FieldNumber]
+        /// Fields whose places get an index, or one of another kind.
+        package let placesToBuild: [FieldNumber]
+        /// Fields whose places had an index and have none now.
+        package let placesToDrop: [FieldNumber]
+        /// Fields of opening hours that are new, and those that are gone.
+        package let hoursToBuild: [FieldNumber]
+        package let hoursToDrop: [FieldNumber]
         package let uniqueToBuild: [FieldNumber]
         package let uniqueToDrop: [FieldNumber]
         /// Whether stored documents have to be looked at before this may take hold.
@@ -199,6 +206,21 @@ package struct SchemaChange: Sendable {
             vectorsToDrop: old.fields.filter {
                 $0.hasVectorIndex && new.field(numbered: $0.number)?.hasVectorIndex != true
             }.map(\.number),
+            placesToBuild: new.fields.filter {
+                guard $0.hasPlaceIndex else { return false }
+                let before = old.field(numbered: $0.number)
+                return before?.hasPlaceIndex != true
+                    || before?.definition.place != $0.definition.place
+            }.map(\.number),
+            placesToDrop: old.fields.filter {
+                $0.hasPlaceIndex && new.field(numbered: $0.number)?.hasPlaceIndex != true
+            }.map(\.number),
+            hoursToBuild: new.fields.filter {
+                $0.hasHours && old.field(numbered: $0.number)?.hasHours != true
+            }.map(\.number),
+            hoursToDrop: old.fields.filter {
+                $0.hasHours && new.field(numbered: $0.number)?.hasHours != true
+            }.map(\.number),
             uniqueToBuild: unique,
             uniqueToDrop: uniqueDrop
         )
@@ -220,5 +242,7 @@ extension Field {
             || (b.minimum?.key ?? .min) > (a.minimum?.key ?? .min)
             || (b.maximum?.key ?? .max) < (a.maximum?.key ?? .max)
             || (b.allowed != nil && b.allowed != a.allowed)
+            || (b.place.isFlat != a.place.isFlat)
+            || (b.place.radiusPath != nil && b.place.radiusPath != a.place.radiusPath)
     }
 }

@@ -50,6 +50,43 @@ extension Schema {
             stockOf: stockOf,
             nextFieldNumber: reader.nextFieldNumber
         )
+        try checkRadii()
+        try checkStock()
+    }
+
+    /// A zone's radius is a number that a document has once.
+    private func checkRadii() throws(SchemaError) {
+        for field in fields {
+            guard let path = field.definition.place.radiusPath else { continue }
+            func error(_ rule: String) -> SchemaError {
+                .invalid(
+                    path: field.path + ".radius", rule: rule,
+                    value: shortText(.string(path)))
+            }
+            guard !field.isInsideArray else { throw error("is for a point outside arrays") }
+            guard let radius = self.field(at: path), radius.type.isQuantity, !radius.isMultiValued
+            else {
+                throw error("is the path of an int, float or decimal outside arrays, kilometres")
+            }
+        }
+    }
+
+    private func checkStock() throws(SchemaError) {
+        guard let stockOf else { return }
+        func check(_ name: String, _ path: String, _ rule: String, _ fits: (FieldType) -> Bool)
+            throws(SchemaError)
+        {
+            guard let field = field(at: path), fits(field.type), !field.isMultiValued else {
+                throw .invalid(
+                    path: "stock_of." + name, rule: rule, value: shortText(.string(path)))
+            }
+        }
+        let keyword = "is the path of a keyword outside arrays"
+        try check("store", stockOf.store, keyword) { $0 == .keyword }
+        try check("sku", stockOf.sku, keyword) { $0 == .keyword }
+        try check(
+            "quantity", stockOf.quantity, "is the path of an int, float or decimal outside arrays"
+        ) { $0.isQuantity }
     }
 }
 
@@ -196,7 +233,8 @@ struct DefinitionReader {
                 throw error(d.name, "a vector is not inside an array", .null)
             }
         } else {
-            d.isIndexed = try attributes.flag("index")
+            d.isIndexed = try attributes.isIndexed(d.type)
+            d.place = try attributes.place(of: d.type)
         }
         let path = attributes.path
         if d.isUnique && (d.isArray || isInsideArray) {
@@ -247,9 +285,12 @@ struct DefinitionReader {
     func stock(_ json: JSON, paths: Set<String>) throws(SchemaError) -> Schema.StockNames {
         var names: [String: String] = [:]
         for (key, value) in try object(json, path: "stock_of") {
-            guard ["store", "sku", "quantity"].contains(key), case .string(let field) = value,
-                paths.contains(field)
-            else { throw error("stock_of." + key, "is store, sku or quantity and a field", value) }
+            guard ["store", "sku", "quantity"].contains(key) else {
+                throw error("stock_of." + key, "is store, sku or quantity", value)
+            }
+            guard case .string(let field) = value, paths.contains(field) else {
+                throw error("stock_of." + key, "is the path of a declared field", value)
+            }
             names[key] = field
         }
         guard let store = names["store"], let sku = names["sku"], let quantity = names["quantity"]

@@ -18,13 +18,14 @@ final class SchemaPlan: @unchecked Sendable {
     let definitions: [FieldDefinition?]
     /// Defaults by node index; empty where there is none. Set once, at the end of init.
     private(set) var defaults: [DefaultValue] = []
+    /// Where documents have the radii of zones around their points.
+    let radii: [RadiusPath]
 
     init(definitions: [FieldDefinition], fields: [Field], unknown: UnknownFields) {
         var builder = PlanBuilder(unknown: unknown)
-        let entries = Dictionary(
-            uniqueKeysWithValues: fields.map { ($0.number, $0.hasEntries) }
-        )
-        builder.build(definitions, entries: entries)
+        builder.hasEntries = Set(fields.filter(\.hasEntries).map(\.number))
+        builder.isTaken = Set(fields.filter { $0.hasPlaceIndex || $0.hasHours }.map(\.number))
+        builder.build(definitions)
         nodeCount = builder.nodes.count
         nodes = .allocate(capacity: max(1, builder.nodes.count))
         nodes.initialize(from: builder.nodes, count: builder.nodes.count)
@@ -33,6 +34,13 @@ final class SchemaPlan: @unchecked Sendable {
         table = .allocate(capacity: max(1, builder.table.count))
         table.initialize(from: builder.table, count: builder.table.count)
         self.definitions = builder.definitions
+        radii = fields.compactMap { field in
+            guard field.hasPlaceIndex, let path = field.definition.place.radiusPath else {
+                return nil
+            }
+            let fallback = fields.first { $0.path == path }?.definition.defaultValue
+            return RadiusPath(field: field.number, path: path, fallback: fallback)
+        }
         if builder.definitions.contains(where: { $0?.defaultValue != nil }) {
             defaults = makeDefaults()
         }
@@ -113,6 +121,9 @@ struct PlanNode {
         static let dropUnknown = Flags(rawValue: 256)
         static let refuseUnknown = Flags(rawValue: 512)
         static let fillsReads = Flags(rawValue: 1024)
+        /// Places or hours that documents hand over.
+        static let taken = Flags(rawValue: 2048)
+        static let flat = Flags(rawValue: 4096)
         static let stamped: Flags = [.createdStamp, .updatedStamp]
     }
 }
@@ -130,24 +141,23 @@ struct PlanBuilder {
     var names: [UInt8] = []
     var table: [UInt16] = []
     var definitions: [FieldDefinition?] = []
+    /// Fields with entries, and fields whose places or hours documents hand over.
+    var hasEntries: Set<FieldNumber> = []
+    var isTaken: Set<FieldNumber> = []
 
     init(unknown: UnknownFields) { self.unknown = unknown }
 
-    mutating func build(_ top: [FieldDefinition], entries: [FieldNumber: Bool]) {
+    mutating func build(_ top: [FieldDefinition]) {
         nodes.append(PlanNode())
         definitions.append(nil)
-        fill(0, with: top, entries: entries)
+        fill(0, with: top)
     }
 
-    private mutating func fill(
-        _ parent: Int,
-        with children: [FieldDefinition],
-        entries: [FieldNumber: Bool]
-    ) {
+    private mutating func fill(_ parent: Int, with children: [FieldDefinition]) {
         let first = nodes.count
         var checks: UInt8 = 0
         for child in children {
-            var node = record(of: child, hasEntries: entries[child.number] ?? false)
+            var node = record(of: child)
             node.nameStart = UInt32(names.count)
             node.nameLength = UInt8(child.name.utf8.count)
             names.append(contentsOf: child.name.utf8)
@@ -175,7 +185,7 @@ struct PlanBuilder {
         }
         addTable(to: parent, of: children)
         for (index, child) in children.enumerated() where !child.children.isEmpty {
-            fill(first + index, with: child.children, entries: entries)
+            fill(first + index, with: child.children)
         }
     }
 
@@ -196,7 +206,7 @@ struct PlanBuilder {
         table.append(contentsOf: slots)
     }
 
-    private func record(of d: FieldDefinition, hasEntries: Bool) -> PlanNode {
+    private func record(of d: FieldDefinition) -> PlanNode {
         var node = PlanNode()
         node.number = d.number
         switch d.type {
@@ -215,7 +225,9 @@ struct PlanBuilder {
         }
         if d.isArray { node.flags.insert(.array) }
         if d.isRequired { node.flags.insert(.required) }
-        if hasEntries { node.flags.insert(.entries) }
+        if hasEntries.contains(d.number) { node.flags.insert(.entries) }
+        if isTaken.contains(d.number) { node.flags.insert(.taken) }
+        if d.place.isFlat { node.flags.insert(.flat) }
         if d.stamp == .created { node.flags.insert(.createdStamp) }
         if d.stamp == .updated { node.flags.insert(.updatedStamp) }
         if d.defaultValue != nil { node.flags.insert(.hasDefault) }

@@ -51,7 +51,7 @@ extension Dispatcher {
         let (first, last): (Int, Int) =
             switch spec.collections {
             case .none, .nested: (0, 0)
-            case .first, .firstAndFrom: (1, 1)
+            case .first, .firstAndFrom, .firstAndIn: (1, 1)
             case .firstTwo: (1, 2)
             }
         reply.array(10)
@@ -100,7 +100,7 @@ extension Dispatcher {
         let count =
             switch spec.collections {
             case .none, .nested: 0
-            case .first, .firstAndFrom: 1
+            case .first, .firstAndFrom, .firstAndIn: 1
             case .firstTwo: 2
             }
         guard count > 0 else {

@@ -137,9 +137,11 @@ final class Dispatcher {
         switch gate.collections {
         case .none: return true
         case .first: return covers(verb + 1)
-        case .firstAndFrom:
-            // Whatever stands behind a word FROM, be it an option or a value: too careful at worst.
-            for index in verb + 2..<max(verb + 2, frame.count) where frame.equals(index, "FROM") {
+        case .firstAndFrom, .firstAndIn:
+            // Whatever stands behind that word, be it an option or a value: too careful at worst.
+            let isIn = gate.collections == .firstAndIn
+            for index in verb + 2..<max(verb + 2, frame.count)
+            where isIn ? frame.equals(index, "IN") : frame.equals(index, "FROM") {
                 if !covers(index + 1) { return false }
             }
             return covers(verb + 1)
@@ -209,8 +211,8 @@ final class Dispatcher {
         case .watch: reply.error("ERR use IF or VERSION")
         case .unwatch: reply.ok()
         case .create, .alter, .drop, .describe, .collections, .alias, .put, .patch, .fetch, .mfetch,
-            .remove, .export, .find, .count, .similar, .recommend, .explain, .more, .multi, .exec,
-            .discard, .health, .stats, .recall, .jobs, .reshard, .compact:
+            .remove, .export, .find, .count, .similar, .recommend, .nearby, .within, .cover, .delivers,
+            .explain, .more, .multi, .exec, .discard, .health, .stats, .recall, .jobs, .reshard, .compact:
             preconditionFailure("the command handler's command")
         }
         return .replied

@@ -11,6 +11,10 @@ struct LoadCommand: ParsableCommand {
             to FILE.rejects.jsonl with their line and the reason, and the status is then 1. A load \
             that was interrupted goes on with --resume.
 
+            Opening hours that come as text ("Mon: 10-9:30; Tue: ...") are read where the field's \
+            type is hours. Their time zone is the row's `timezone`, or --timezone, or that of its \
+            `state` in the United States.
+
             Example:
               aisle load products products.jsonl.zst --schema products.json
             """
@@ -37,6 +41,10 @@ struct LoadCommand: ParsableCommand {
     @Option(help: "jsonl or csv. (default: told from the file's name)")
     var format: LoadOptions.Format?
 
+    @Option(
+        help: "Time zone of opening hours that come as text, where a row has no `timezone`.")
+    var timezone: String?
+
     @Option(help: "Requests under way on each connection.")
     var batch = 1_000
 
@@ -62,6 +70,7 @@ struct LoadCommand: ParsableCommand {
         options.schemaPath = schema
         options.idField = id
         options.format = format
+        options.timezone = timezone
         options.batch = batch
         options.connections = connections
         options.resume = resume
@@ -108,9 +117,26 @@ struct LoadCommand: ParsableCommand {
         if summary.skippedCount > 0 { line += ", \(grouped(summary.skippedCount)) were there" }
         if summary.retriedCount > 0 { line += ", \(grouped(summary.retriedCount)) sent twice" }
         print(line)
+        if let hours = summary.hours { report(hours) }
         if summary.rejectedCount > 0 {
             print("\(grouped(summary.rejectedCount)) rows rejected: see \(options.rejectsPath)")
         }
+    }
+
+    /// What became of opening hours that came as text; nothing where none did.
+    private func report(_ hours: HoursConverter.Counts) {
+        var parts: [String] = []
+        func add(_ count: Int, _ text: String) {
+            if count > 0 { parts.append("\(grouped(count)) \(text)") }
+        }
+        add(hours.readCount, "read")
+        add(hours.todayCount, "of them told of one day and were taken for every day")
+        add(hours.nothingCount, "said nothing")
+        add(hours.zonelessCount, "had no time zone: see --timezone")
+        add(hours.unreadableCount, "could not be read")
+        if parts.isEmpty { return }
+        print("opening hours: " + parts.joined(separator: ", "))
+        for (line, text) in hours.unreadable { print("  line \(line): \(text)") }
     }
 
     private static func pair(_ text: String) throws -> (String, String) {

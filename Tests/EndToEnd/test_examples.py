@@ -15,6 +15,12 @@ TEAS = [
     ["PUT", "teas", "2", '{"taste":[1,0.3,0]}'],
     ["PUT", "teas", "3", '{"taste":[0,1,1]}'],
 ]
+CAFES = [
+    ["CREATE", "cafes", '{"fields":{"at":{"type":"geopoint","index":true,"radius":"km"},'
+                        '"km":{"type":"float"}}}'],
+    ["PUT", "cafes", "1", '{"at":[-122.33,47.63],"km":2}'],
+    ["PUT", "cafes", "2", '{"at":[-122.3268,47.61],"km":5}'],
+]
 #: What comes before an example; without an entry here only the collection and document 1 do.
 BEFORE = {
     "CREATE": [["DROP", "notes"]],
@@ -28,6 +34,10 @@ BEFORE = {
     "SIMILAR": TEAS,
     "RECOMMEND": TEAS,
     "RECALL": TEAS,
+    "NEARBY": CAFES,
+    "WITHIN": CAFES,
+    "COVER": CAFES,
+    "DELIVERS": CAFES,
 }
 
 
@@ -77,6 +87,33 @@ def test_example_in_the_command_table(own_server, command, request_text, reply_t
         got = shown(connection.reply(*words))
     print(f"> {request_text}\n{got}")
     assert agrees(command, reply_text, got), f"> {request_text}\n{reply_text}is really\n{got}"
+
+
+def test_examples_in_the_page_of_places(own_server):
+    lines = [line.strip() for line in (REPOSITORY / "docs/places.md").read_text().splitlines()
+             if line.startswith("    ")]
+    assert len(lines) > 20
+    with own_server().connect(3) as connection:
+        for line in lines:
+            reply = connection.reply(*split(line))
+            assert not isinstance(reply, RespError), f"{line}\n{reply}"
+            hits = reply.get("hits") if isinstance(reply, dict) else None
+            if line.startswith(("NEARBY", "WITHIN", "COVER", "FIND")):
+                assert hits, f"finds nothing: {line}"
+            if line.startswith("DELIVERS"):
+                assert reply["can_deliver"] is True
+
+
+def split(line):
+    """Words of a line; spaces in braces do not part them."""
+    words, depth = [""], 0
+    for letter in line:
+        depth += (letter in "{[") - (letter in "}]")
+        if letter == " " and depth == 0:
+            words.append("")
+        else:
+            words[-1] += letter
+    return words
 
 
 @pytest.mark.parametrize("file, words", [

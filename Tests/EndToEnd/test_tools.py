@@ -135,6 +135,28 @@ def test_the_demo_catalogue_loads(server, db3, name, part, count):
     assert db3.call("COUNT", name, "{}") == count
 
 
+def test_load_reads_opening_hours(server, db3, name, tmp_path):
+    rows = tmp_path / "stores.jsonl"
+    rows.write_text("\n".join(json.dumps(row) for row in [
+        {"id": "a", "hours": "Mon: 10-9:30; Sun: 11-7", "state": "MN"},
+        {"id": "b", "hours": "Open today from 6:00 AM - 12:00 AM",
+         "timezone": "GMT-08:00 America/Los_Angeles"},
+        {"id": "c", "hours": "Store hours aren't available", "state": "MN"},
+        {"id": "d", "hours": "whenever", "state": "MN"}]))
+    schema = tmp_path / "stores.json"
+    schema.write_text('{"fields": {"hours": {"type": "hours"}, "state": {"type": "keyword"}}}')
+    done = run_aisle("load", name, rows, "--schema", schema, "--port", server.port)
+    assert done.returncode == 0, done.stderr
+    assert (b"opening hours: 2 read, 1 of them told of one day and were taken for every day, "
+            b"1 said nothing, 1 could not be read") in done.stdout
+    assert b"line 4: whenever" in done.stdout
+    stored = {key: json.loads(db3.call("FETCH", name, key)) for key in "abcd"}
+    assert stored["a"]["hours"] == {"timezone": "America/Chicago", "weekly": {
+        "mon": [["10:00", "21:30"]], "sun": [["11:00", "19:00"]]}}
+    assert stored["b"]["hours"]["weekly"]["wed"] == [["06:00", "24:00"]]
+    assert "hours" not in stored["c"] and "hours" not in stored["d"]
+
+
 def test_verify_and_compact_of_a_stopped_store(own_server, tmp_path):
     server = own_server()
     with server.connect(3) as db:

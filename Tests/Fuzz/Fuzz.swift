@@ -1,4 +1,6 @@
 import Documents
+import GeoIndex
+import GeoJSON
 import Glibc
 import Query
 import RESP
@@ -10,13 +12,13 @@ import RESP
 
 /// What the bytes are fed to.
 private enum Target: String {
-    case json, filter, update, resp
+    case json, filter, update, resp, geojson
 }
 
 private let target: Target = {
     guard let name = getenv("AISLE_FUZZ_TARGET"),
         let known = Target(rawValue: String(cString: name))
-    else { preconditionFailure("AISLE_FUZZ_TARGET must be json, filter, update or resp") }
+    else { preconditionFailure("AISLE_FUZZ_TARGET must be json, filter, update, resp or geojson") }
     return known
 }()
 
@@ -29,6 +31,7 @@ public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case .filter: feedFilter(bytes)
     case .update: feedUpdate(bytes)
     case .resp: feedRequests(bytes)
+    case .geojson: feedGeoJSON(bytes)
     }
     return 0
 }
@@ -114,4 +117,31 @@ private func feedRequests(_ bytes: [UInt8]) {
     let whole = decode(bytes, step: max(bytes.count, 1))
     precondition(decode(bytes, step: 1) == whole, "dripped bytes decode differently")
     precondition(decode(bytes, step: 7) == whole, "parts of seven decode differently")
+}
+
+/// A geometry is refused or answers: its own vertices and their middles are places like any other,
+/// its outline stays on the map, and its cells hold what it holds.
+private func feedGeoJSON(_ bytes: [UInt8]) {
+    let parser = JSONParser()
+    guard let tape = try? parser.parse(bytes) else { return }
+    _ = try? GeoJSON.point(tape)
+    _ = try? GeoJSON.flatPoint(tape)
+    guard let geometry = try? GeoJSON.shape(tape, positionCountMax: 2_000) else { return }
+    guard let again = try? GeoJSON.shape(tape.json, positionCountMax: 2_000) else {
+        preconditionFailure("a tree's geometry is refused")
+    }
+    precondition(again.typeName == geometry.typeName, "a tree's geometry is another")
+    var writer = GeoJSONWriter()
+    writer.add(geometry, properties: JSONObject())
+    writer.finish()
+    precondition((try? JSON(parsing: writer.bytes)) != nil, "a drawing is JSON")
+    guard case .polygon(let polygon) = geometry else { return }
+    for ring in Outline(polygon).polygons.flatMap(\.self) {
+        precondition(ring.allSatisfy(\.isValid), "an outline stays on the map")
+    }
+    let cells = PolygonCells(polygon)
+    for vertex in polygon.ringVertices.flatMap(\.self).flatMap(\.self).prefix(50) {
+        let place = SpherePoint(vertex.latLng)
+        precondition(cells.contains(place) == polygon.contains(place), "cells hold the same")
+    }
 }

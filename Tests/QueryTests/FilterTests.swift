@@ -194,9 +194,9 @@ enum Fixture {
         }
     }
 
-    @Test func placesNeedTheirIndex() {
-        #expect(throws: QueryError.needsIndex(path: "x", operation: "$near")) {
-            try Fixture.compile(#"{"x":{"$near":[0,0]}}"#)
+    @Test func wordsNeedTheirIndex() {
+        #expect(throws: QueryError.needsIndex(path: "x", operation: "$text")) {
+            try Fixture.compile(#"{"x":{"$text":"tea"}}"#)
         }
     }
 
@@ -235,6 +235,7 @@ enum Fixture {
                     case .regex: return "\(p.path)\(star) regex"
                     case .isNullOrAbsent: return "\(p.path)\(star) null"
                     case .exists: return "\(p.path)\(star) exists"
+                    case .place: return "\(p.path)\(star) place"
                     case .other: return "\(p.path)\(star) other"
                     }
                 }

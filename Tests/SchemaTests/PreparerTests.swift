@@ -224,7 +224,7 @@ enum Fixture {
         (#"{"sku":"x","name":"n","v":[0,0,0]}"#, "v", "is not the zero vector under cosine", ""),
         (#"{"sku":"x","name":"n","v":[0,"a",0]}"#, "v.1", "is a number", "\"a\""),
         (#"{"sku":"x","name":"n","v":[0,1e300,0]}"#, "v.1", "is a finite number", "inf"),
-        (#"{"sku":"x","name":"n","at":[181,0]}"#, "at", "longitude from -180 to 180", "[181,0]"),
+        (#"{"sku":"x","name":"n","at":[181,0]}"#, "at", "longitude is from -180 to 180", "[181,0]"),
         (#"{"sku":"x","name":"n","sku":"y"}"#, "", "keys of an object are unique", "\"sku\""),
         (#"[]"#, "", "a document is an object", "[]"),
     ])

@@ -1,7 +1,7 @@
 # Tools/dev setup: installs what the build and the tests need.
 
 packages=(liblmdb-dev libzstd-dev libsimdjson-dev zlib1g-dev libssl-dev pkg-config
-    zstd gcc openssl redis-tools redis-server python3 python3-venv)
+    zstd gcc openssl redis-tools redis-server tzdata python3 python3-venv)
 
 # Prints the Debian packages that are not installed.
 missing_packages() {

@@ -18,10 +18,11 @@ CODE = {".swift", ".c", ".cpp", ".h", ".py", ".sh"}
 
 #: Modules whose start-up time and portability must not hang on Foundation.
 NO_FOUNDATION = {"Primitives", "Documents", "Schema", "Query", "ColumnIndex", "DocumentStore",
-                 "VectorIndex", "GeoIndex", "Partition", "Engine", "RESP"}
+                 "VectorIndex", "GeoIndex", "GeoJSON", "HoursIndex", "Partition", "Engine",
+                 "RESP"}
 #: Modules whose results depend on their arguments alone: clock and randomness are passed in.
 DETERMINISTIC = {"Documents", "Schema", "Query", "ColumnIndex", "VectorIndex", "GeoIndex",
-                 "Partition"}
+                 "GeoJSON", "HoursIndex", "Partition"}
 #: Modules that may write to standard output.
 TALKATIVE = {"aisle", "Bench", "Importer", "Client"}
 

@@ -1,6 +1,7 @@
 import Documents
 import Primitives
 import Query
+import Schema
 
 /// Orders hits by values read from their documents: for sorts that no column answers.
 ///
@@ -22,13 +23,23 @@ struct DocumentScan {
     init(_ request: FindRequest, ordersRows: Bool) {
         self.request = request
         self.ordersRows = ordersRows
-        order = SortOrder(request.sort ?? SortSpec(keys: []), schema: request.view.schema)
+        // A distance is compared as a key: whatever its path is called.
+        order =
+            request.near.map { _ in SortOrder(SortSpec(keys: [.distance]), schema: .empty) }
+            ?? SortOrder(request.sort ?? SortSpec(keys: []), schema: request.view.schema)
         need = request.skip + request.limit + 1
     }
 
     mutating func add(_ root: TapeValue, key: LogKey, id: UnsafeRawBufferPointer) {
         guard ordersRows else { return }
-        let row = Row(values: order.values(root, id: id), id: [UInt8](id), key: key)
+        var values: [SortKeyValue]
+        if let near = request.near {
+            guard let distance = near.distance(in: root) else { return }
+            values = [.key(OrderedKey.key(distance))]
+        } else {
+            values = order.values(root, id: id)
+        }
+        let row = Row(values: values, id: [UInt8](id), key: key)
         if let after = request.after, Self.compare(order, row, after.keys, after.id) <= 0 {
             return
         }

@@ -9,11 +9,13 @@ import Schema
 /// ```
 /// filter ─> verify ─> aggregate ─> scan ─> select ─> finished
 /// ```
+/// - places: per partition, the indexes of places answer their predicates, in slices.
 /// - filter: per partition, the columns answer what they can as a bitmap, and say whether that is
 ///   exact or a superset.
 /// - verify: where it is a superset, each candidate's document is read and matched.
 /// - aggregate: facets, statistics and distinct values over the bitmaps.
 /// - scan: what no column can answer (an unindexed sort, facet or statistic) reads the matches.
+/// - near: per partition, the matches that are nearest, where `$near` asks for that order.
 /// - select: the page.
 ///
 /// The version stays pinned until ``finish()``: rows that it sees are neither changed nor freed, so
@@ -22,11 +24,13 @@ import Schema
 /// Not Sendable: runs on the thread that owns its context.
 package final class FindExecution {
     enum Phase: Equatable {
+        case places(partition: Int)
         case filter(partition: Int)
         case verify(partition: Int, from: Slot)
         case history(partition: Int, from: UInt32)
         case aggregate(partition: Int)
         case scan(partition: Int, from: Slot)
+        case near(partition: Int)
         case select
         case finished
     }
@@ -45,6 +49,12 @@ package final class FindExecution {
     /// Whether a partition's bitmap is exact; otherwise it is a superset to be verified.
     var isExact: [Bool] = []
     let levels: [OrderLevel]?
+    /// The predicates of the filter that are about places.
+    private var placePredicates: [Predicate] = []
+    /// What the indexes of places say of the partition whose turn it is.
+    private var collectors: [PlaceCollector] = []
+    /// The searches that put matches in the order of `$near`.
+    var nearSearches: [PlaceSearch] = []
     var aggregation: Aggregation
     var scan: DocumentScan?
     /// The matches of an older version, where they are kept.
@@ -67,7 +77,8 @@ package final class FindExecution {
         levels = OrderPlan.levels(request)
         outcome = FindOutcome(version: request.version ?? version)
         aggregation = Aggregation(request, context.shared.options.limits)
-        phase = .filter(partition: 0)
+        request.filter.root.placePredicates(into: &placePredicates)
+        phase = placePredicates.isEmpty ? .filter(partition: 0) : .places(partition: 0)
         phaseStarted = Clock.monotonicNanoseconds()
         if let older = request.version, older != version {
             phase = .history(partition: 0, from: 0)
@@ -124,6 +135,8 @@ package final class FindExecution {
 
     private func step() throws(EngineError) {
         switch phase {
+        case .places(let index): collectPlaces(index)
+        case .near(let index): searchNear(index)
         case .filter(let index): filterPartition(index)
         case .verify(let index, let slot): try verify(index, from: slot)
         case .history(let index, let number): try walkHistory(index, from: number)
@@ -147,6 +160,21 @@ package final class FindExecution {
         phaseStarted = now
     }
 
+    // MARK: - Places
+
+    /// One step of one predicate's index.
+    private func collectPlaces(_ index: Int) {
+        if collectors.isEmpty {
+            collectors = placePredicates.compactMap {
+                PlaceCollector(
+                    $0, partition: partitions[index], version: version, pool: context.bitmaps,
+                    scratch: context.geoScratch)
+            }
+        }
+        for collector in collectors where !collector.step() { return }
+        phase = .filter(partition: index)
+    }
+
     // MARK: - Filter
 
     private func filterPartition(_ index: Int) {
@@ -157,7 +185,7 @@ package final class FindExecution {
         let visible = partition.visible(at: version, scratch: scratch)
         let evaluator = FilterEvaluator(
             partition: partition, visible: visible, version: version, pool: context.bitmaps,
-            hash: request.view.hash)
+            places: collectors, hash: request.view.hash)
         let exactness = evaluator.evaluate(request.filter, into: bitmap)
         matchesAll.append(exactness == .all)
         isExact.append(exactness != .superset)
@@ -165,7 +193,10 @@ package final class FindExecution {
         context.bitmaps.giveBack(scratch)
         matches.append(bitmap)
         if index + 1 < partitions.count {
-            phase = .filter(partition: index + 1)
+            collectors = []
+            phase =
+                placePredicates.isEmpty
+                ? .filter(partition: index + 1) : .places(partition: index + 1)
             return
         }
         counts = matches.map(\.count)
@@ -264,12 +295,12 @@ package final class FindExecution {
     }
 
     private func aggregationIsDone() {
-        let needsOrder = request.limit > 0 && levels == nil
+        let needsOrder = request.limit > 0 && levels == nil && !isNearByIndex
         if needsOrder || aggregation.needsDocuments {
             scan = DocumentScan(request, ordersRows: needsOrder)
             phase = .scan(partition: 0, from: 0)
         } else {
-            phase = .select
+            phase = isNearByIndex && request.limit > 0 ? .near(partition: 0) : .select
         }
     }
 
@@ -307,7 +338,7 @@ package final class FindExecution {
             outcome.plan.warnings.append(
                 "no column for the sort, a facet or a statistic: the matching documents were read")
             noteStage("scan", "matching documents read", rows: outcome.total)
-            phase = .select
+            phase = isNearByIndex && request.limit > 0 ? .near(partition: 0) : .select
         }
     }
 
@@ -318,11 +349,14 @@ package final class FindExecution {
         if request.limit > 0 {
             if let scan, scan.ordersRows {
                 scan.finish(into: &outcome)
+            } else if isNearByIndex {
+                selectNear()
             } else if let levels {
                 selectPage(levels)
             }
         }
-        noteStage("select", request.sort == nil ? "by id" : "by the sort", rows: outcome.hits.count)
+        let order = request.near == nil ? "by id" : "by distance"
+        noteStage("select", request.sort == nil ? order : "by the sort", rows: outcome.hits.count)
         phase = .finished
     }
 }

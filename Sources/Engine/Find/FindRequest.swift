@@ -9,6 +9,8 @@ package struct FindRequest: Sendable {
     package var sort: SortSpec?
     package var limit: Int
     package var skip = 0
+    /// The order by distance that the filter's `$near` asks for, where there is no sort.
+    package var near: NearOrder? { sort == nil && !isCount ? filter.near : nil }
     /// The page behind this place; excludes `skip`.
     package var after: CursorPlace?
     package var facets: [FacetRequest] = []

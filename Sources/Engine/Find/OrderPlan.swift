@@ -7,6 +7,7 @@ import Schema
 enum OrderPlan {
     /// The levels to order by columns, the id last; nil when a key has no column that can.
     static func levels(_ request: FindRequest) -> [OrderLevel]? {
+        if request.near != nil { return nil }
         var levels: [OrderLevel] = []
         for key in request.sort?.keys ?? [] {
             if key.path == "_id" {

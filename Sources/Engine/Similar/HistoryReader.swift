@@ -13,13 +13,10 @@ final class HistoryReader {
     private var slot: Slot = 0
     private var isMatched = false
     private var documentCount = 0
-    /// How often each id is named, in the order in which they turned up.
-    private var found: [[UInt8]] = []
+    /// The ids that are named, in the order in which they turned up.
+    private(set) var found: [[UInt8]] = []
     private var seen: Set<[UInt8]> = []
 
-    /// Documents and ids that are looked at at most; what is beyond adds little to a mean.
-    private static let documentCountMax = 10_000
-    private static let idCountMax = 1_000
     private static let batch = 64
 
     init(_ request: HistoryRequest, context: ReadContext) throws(EngineError) {
@@ -40,7 +37,7 @@ final class HistoryReader {
         }
         let depth = context.shared.options.limits.documentDepthMax + 1
         var matches = FieldPath.Matches()
-        while documentCount < Self.documentCountMax, found.count < Self.idCountMax {
+        while documentCount < request.documentCountMax, found.count < request.idCountMax {
             let keys = find.matchingRows(partition: &partition, from: &slot, limit: Self.batch)
             if keys.isEmpty { return true }
             documentCount += keys.count

@@ -54,6 +54,9 @@ package struct HistoryRequest: Sendable {
     package var find: FindRequest
     /// Where they hold the ids.
     package var path: FieldPath
+    /// Documents and ids that are looked at at most.
+    package var documentCountMax = 10_000
+    package var idCountMax = 1_000
 
     package init(find: FindRequest, path: FieldPath) {
         self.find = find

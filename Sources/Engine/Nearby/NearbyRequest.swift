@@ -1,0 +1,79 @@
+package import GeoIndex
+package import Primitives
+package import Query
+package import Schema
+
+/// A lookup of the places nearest to one, parsed and compiled.
+package struct NearbyRequest: Sendable {
+    package var view: CollectionView
+    /// A geopoint field with an index.
+    package var field: Field
+    package var center: LatLng
+    /// Nil for no radius: then matches are not counted.
+    package var radiusMeters: Double?
+    /// Nil for all documents that have a place.
+    package var filter: CompiledFilter?
+    /// Only what is open at a moment.
+    package var opening: OpeningRequest?
+    /// Only ids that another collection's documents name.
+    package var stock: HistoryRequest?
+    /// Hits at most.
+    package var limit: Int
+    /// The page behind this place.
+    package var after: PlaceCursor?
+    /// When to give up, on the monotonic clock.
+    package var deadlineNanoseconds: UInt64 = .max
+    /// Answer with what there is when the time is over.
+    package var allowsPartial = false
+    /// How it was carried out is wanted: `EXPLAIN`.
+    package var isExplained = false
+
+    package init(view: CollectionView, field: Field, center: LatLng, limit: Int) {
+        self.view = view
+        self.field = field
+        self.center = center
+        self.limit = limit
+    }
+}
+
+/// What is open at a moment, by a field of hours.
+package struct OpeningRequest: Sendable {
+    package var field: Field
+    /// Since 1970.
+    package var milliseconds: Int64
+
+    package init(field: Field, milliseconds: Int64) {
+        self.field = field
+        self.milliseconds = milliseconds
+    }
+}
+
+/// A place in the order of distances: the distance and, among equals, the id.
+package struct PlaceCursor: Sendable {
+    /// The squared chord on the sphere; metres on an ellipsoid.
+    package var distance: Double
+    package var id: [UInt8]
+
+    package init(distance: Double, id: [UInt8]) {
+        self.distance = distance
+        self.id = id
+    }
+}
+
+/// One hit of a lookup of near places.
+package struct NearbyHit: Sendable {
+    package var key: LogKey
+    package var id: [UInt8]
+    package var meters: Double
+}
+
+package struct NearbyOutcome: Sendable {
+    package var version: Version
+    /// Documents within the radius that match; nil without a radius.
+    package var total: Int?
+    package var isPartial = false
+    package var hits: [NearbyHit] = []
+    /// The place behind the last hit, if there is more.
+    package var next: PlaceCursor?
+    package var plan = FindPlan()
+}
