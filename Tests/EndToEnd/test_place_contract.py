@@ -235,7 +235,10 @@ def test_an_ellipsoid_orders_by_its_own_distances(db3, name, seed):
             assert abs(hit["distance_m"] - true) <= 0.0057 * true + 1e-5
         true = [id for distance, id in shelf.distances(center)
                 if radius is None or distance <= radius]
-        assert abs(len(ids) - len(true)) <= (3 if radius else 0)
+        # Those so near to the edge that sphere and ellipsoid may differ about them.
+        unsure = [id for distance, id in shelf.distances(center)
+                  if radius and abs(distance - radius) <= 0.006 * radius]
+        assert abs(len(ids) - len(true)) <= len(unsure)
         if radius:
             assert page.total == len(ids)
     # 1° along the equator and along a meridian: 6,378,137 m × π / 180, and less.
