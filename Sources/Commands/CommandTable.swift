@@ -88,11 +88,21 @@ package struct CommandSpec: Sendable {
     /// Whether `count` arguments, the verb included, are acceptable.
     package func accepts(_ count: Int) -> Bool { arity >= 0 ? count == arity : count >= -arity }
 
+    /// Whether whoever may read or write needs the command too: clients send it unasked, or it does
+    /// nothing by itself.
+    private var isForEverybody: Bool {
+        switch name {
+        case .client: false
+        case .time, .command: true
+        default: group == "connection" || group == "transactions"
+        }
+    }
+
     /// The access-list categories of the command, without the `@`.
     package var categories: [String] {
         var list: [String] = []
-        if flags.contains(.read) { list.append("read") }
-        if flags.contains(.write) { list.append("write") }
+        if flags.contains(.read) || isForEverybody { list.append("read") }
+        if flags.contains(.write) || group == "transactions" { list.append("write") }
         if flags.contains(.admin) { list.append("admin") }
         if flags.contains(.dangerous) { list.append("dangerous") }
         list.append(flags.contains(.fast) ? "fast" : "slow")

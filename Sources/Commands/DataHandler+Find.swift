@@ -33,33 +33,75 @@ extension DataHandler {
         guard request.count > verb + 1 else {
             throw EngineError(.syntax, "filter", "is missing; {} matches all")
         }
-        let isCount = name == .count
+        let shape = try findShape(request, verb, view, isCount: name == .count, explain)
+        return try find(shape, session, started, &reply, explain: explain) {
+            let request = request.detached()
+            return { [weak self] () throws(EngineError) in
+                guard let self else { throw .cancelled }
+                var again = try findShape(
+                    request, verb, try self.view(request, verb), isCount: name == .count, explain)
+                again.find.deadlineNanoseconds = shape.find.deadlineNanoseconds
+                return again
+            }
+        }
+    }
+
+    private func findShape(
+        _ request: RequestFrame, _ verb: Int, _ view: CollectionView, isCount: Bool,
+        _ explain: Explanation
+    ) throws(EngineError) -> LookupShape {
         let options = try Options(
             request, from: verb + 2, isCount ? Self.limitRules : Self.findRules)
         var shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
         shape.find.isExplained = explain.isPlan
-        return try find(shape, session, started, &reply, explain: explain)
+        return shape
     }
 
+    /// Reads a lookup's arguments once more.
+    typealias Rereading = () throws(EngineError) -> LookupShape
+
     /// Carries out a lookup of documents that has been read.
+    ///
+    /// - Parameter rereading: keeps the arguments of a lookup that takes several slices, so that it
+    ///   can begin anew where the schema changes under it.
     func find(
         _ shape: LookupShape, _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter,
-        explain: Explanation
+        explain: Explanation, rereading: () -> Rereading? = { nil }
     ) throws(EngineError) -> Disposition {
-        let execution = try FindExecution(shape.find, context: context)
+        let first = try FindExecution(shape.find, context: context)
         let deadline = started + Self.sliceNanoseconds
-        if try execution.run(until: deadline) {
-            try answer(execution, shape, started, explain: explain, &reply)
-            execution.finish()
+        if try first.run(until: deadline) {
+            try answer(first, shape, started, explain: explain, &reply)
+            first.finish()
             return .replied
         }
+        let reread = rereading()
+        var (current, execution) = (shape, first)
+        var restartCount = 0
         deferLookup(
-            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
+            session,
+            run: { [weak self] (deadline) throws(EngineError) in
+                do throws(EngineError) {
+                    return try execution.run(until: deadline)
+                } catch  where error.isSchemaChange {
+                    guard let self, let reread, restartCount < Self.restartCountMax else {
+                        throw error
+                    }
+                    restartCount += 1
+                    execution.finish()
+                    current = try reread()
+                    execution = try FindExecution(current.find, context: context)
+                    return false
+                }
+            },
             answer: { [weak self] (writer) throws(EngineError) in
-                try self?.answer(execution, shape, started, explain: explain, &writer)
+                try self?.answer(execution, current, started, explain: explain, &writer)
             }, finish: { execution.finish() })
         return .deferredRead
     }
+
+    /// How often a lookup begins anew.
+    private static let restartCountMax = 16
 
     /// Goes on with a lookup in further slices, and answers when it is finished.
     func deferLookup(
@@ -169,7 +211,14 @@ extension DataHandler {
             return
         }
         if shape.find.isCount {
+            guard outcome.isPartial else { return reply.integer(outcome.total) }
+            reply.map(3)
+            reply.bulk("total")
             reply.integer(outcome.total)
+            reply.bulk("exact")
+            reply.bool(false)
+            reply.bulk("partial")
+            reply.bool(true)
             return
         }
         reply.map(

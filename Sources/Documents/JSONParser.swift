@@ -29,6 +29,27 @@ package struct JSONError: Error, Equatable, Sendable {
         self.code = code
         self.offset = offset
     }
+
+    /// What is wrong, for the one who sent the text.
+    package var reason: String {
+        let place = offset > 0 ? " near byte \(offset)" : ""
+        switch code {
+        case .empty: return "there is no text"
+        case .syntax: return "not JSON" + place
+        case .unclosedString: return "a string is not closed" + place
+        case .controlCharacter: return "a string holds a control character" + place
+        case .invalidUTF8: return "the text is not UTF-8"
+        case .badEscape: return "a string holds an escape that JSON does not have" + place
+        case .loneSurrogate: return "a string holds half of a surrogate pair" + place
+        case .badNumber: return "a number is not as JSON writes it" + place
+        case .trailingContent: return "there is more text behind the value" + place
+        case .tooDeep(let maximum): return "nesting is at most \(maximum) levels"
+        case .duplicateKey(let path, let key):
+            return "\(path.isEmpty ? "" : path + ": ")the key \"\(key)\" is there twice"
+        case .tooLarge: return "the text is too long"
+        case .outOfMemory: return "the text takes more memory than there is"
+        }
+    }
 }
 
 /// Parses JSON documents into a tape and minifies them on the way, reusing its buffers.

@@ -33,7 +33,7 @@ extension EngineError {
     }
 
     package init(_ error: JSONError, path: String) {
-        self.init(.invalid, path, "is not valid JSON (\(error.code) at byte \(error.offset))")
+        self.init(.invalid, path, "is to be JSON: \(error.reason)")
     }
 
     package init(_ error: UpdateError) {

@@ -40,6 +40,18 @@ package struct EngineError: Error, Equatable, Sendable {
         self.hint = hint
     }
 
+    /// A schema that changed while a lookup was carried out: it can be begun anew.
+    static func schemaChanged(_ collection: String) -> EngineError {
+        EngineError(.busy, collection, schemaChangedText, hint: "send it again")
+    }
+
+    package var isSchemaChange: Bool { code == .busy && text == Self.schemaChangedText }
+
+    private static let schemaChangedText = "the schema changed meanwhile"
+
+    /// What an operation answers whose connection or server is gone.
+    package static let cancelled = EngineError(.cancelled, "", "the server is stopping")
+
     /// One line: `CODE path: text; hint`.
     package var line: String {
         var line = code.rawValue

@@ -234,11 +234,7 @@ extension ValidationError {
             self.init(path: "", rule: "nesting is at most \(maximum) levels", value: "")
         case .empty, .syntax, .unclosedString, .controlCharacter, .invalidUTF8, .badEscape,
             .loneSurrogate, .badNumber, .trailingContent, .tooLarge, .outOfMemory:
-            self.init(
-                path: "",
-                rule: "is valid JSON (\(error.code) at byte \(error.offset))",
-                value: ""
-            )
+            self.init(path: "", rule: "is to be JSON: \(error.reason)", value: "")
         }
     }
 }

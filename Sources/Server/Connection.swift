@@ -27,6 +27,8 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     /// The request being read. The decoder fills it over many reads, so that connections cannot
     /// share one.
     private let frame = RequestFrame()
+    /// The read that is being carried out in slices, for the slow log.
+    private var deferredWords: [String] = []
     private var decoder: RequestDecoder
     private var context: ChannelHandlerContext?
     private var input = ByteBuffer()
@@ -324,6 +326,7 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
             break
         case .deferredRead:
             session.block()
+            deferredWords = ServerState.words(of: frame)
         }
         if isBehindOthers {
             swap(&held, &writer.buffer)
@@ -509,7 +512,8 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
         if elapsed >= loop.settings.slowNanoseconds,
             !loop.gates[commandIndex].flags.contains(.write)
         {
-            loop.state.noteSlow(commandIndex, session, nanoseconds: elapsed)
+            // A read that takes several slices is the only one under way.
+            loop.state.note(deferredWords, session, elapsed)
         }
     }
 

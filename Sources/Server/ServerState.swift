@@ -59,6 +59,11 @@ final class ServerState: Sendable {
     // MARK: - Slow log
 
     func noteSlow(_ frame: RequestFrame, _ session: Session, nanoseconds: UInt64) {
+        note(Self.words(of: frame), session, nanoseconds)
+    }
+
+    /// A request as the slow log shows it: without secrets, long arguments cut.
+    static func words(of frame: RequestFrame) -> [String] {
         let flags =
             frame.commandIndex >= 0
             ? CommandTable.shared.specs[frame.commandIndex].flags : []
@@ -77,14 +82,10 @@ final class ServerState: Sendable {
                 arguments.append("... (\(frame.count - 32) more arguments)")
             }
         }
-        note(arguments, session, nanoseconds)
+        return arguments
     }
 
-    func noteSlow(_ commandIndex: Int, _ session: Session, nanoseconds: UInt64) {
-        note([CommandTable.shared.specs[commandIndex].title], session, nanoseconds)
-    }
-
-    private func note(_ arguments: [String], _ session: Session, _ nanoseconds: UInt64) {
+    func note(_ arguments: [String], _ session: Session, _ nanoseconds: UInt64) {
         let limit = configuration.withLock { $0.slowlogEntriesMax }
         let entry = SlowLog.Entry(
             unixSeconds: WallClock.seconds,

@@ -70,7 +70,7 @@ def test_replies_have_their_shape(towns, db):
     (["WITHIN", "BOX", 0, 0, 1, 91], "INVALID north: is from -90 to 90, got 91"),
     (["WITHIN", "BOX", 0, 0, 1], "SYNTAX BOX: takes west south east north"),
     (["WITHIN", "CIRCLE", 0, 0, "1"], "INVALID CIRCLE: is a distance with its unit"),
-    (["WITHIN", "{"], "INVALID region: is not valid JSON"),
+    (["WITHIN", "{"], "INVALID region: is to be JSON: "),
     (["WITHIN", '{"type":"Point","coordinates":[0,0]}'], "is a Polygon or MultiPolygon, got a Point"),
     (["WITHIN", '{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1]]]}'],
      "INVALID region.coordinates.0"),

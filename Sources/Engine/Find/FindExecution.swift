@@ -105,8 +105,7 @@ package final class FindExecution {
         if let current = context.catalog.byID[request.view.id],
             current.schemaGeneration != request.view.schemaGeneration, phase != .finished
         {
-            throw EngineError(
-                .busy, request.view.name, "the schema changed meanwhile", hint: "send it again")
+            throw .schemaChanged(request.view.name)
         }
         while phase != .finished {
             do throws(EngineError) {
