@@ -49,7 +49,7 @@ let package = Package(
                 .unsafeFlags(["-O3"], .when(configuration: .release)),
             ]),
         // Plain values.
-        .target(name: "Primitives", swiftSettings: leaf),
+        .target(name: "Primitives", dependencies: ["CKernels"], swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
         .target(name: "Schema", dependencies: ["Documents", "Primitives"], swiftSettings: leaf),
         .target(
@@ -64,6 +64,9 @@ let package = Package(
         .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
+        .target(
+            name: "Snapshot", dependencies: ["CKernels", "CZstd", "Primitives"],
+            swiftSettings: leaf),
         // The engine.
         .target(
             name: "Partition",
@@ -76,7 +79,7 @@ let package = Package(
             name: "Engine",
             dependencies: [
                 "Partition", "CKernels", "Documents", "Schema", "Query", "DocumentStore",
-                "Primitives",
+                "Snapshot", "Primitives",
             ],
             swiftSettings: leaf),
         // The protocol and the server.
@@ -156,13 +159,17 @@ let package = Package(
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
             swiftSettings: strict),
+        .testTarget(
+            name: "SnapshotTests", dependencies: ["Snapshot", "Primitives", "TestSupport"],
+            swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["Query", "Schema", "Documents", "Primitives"],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "PartitionTests",
             dependencies: [
-                "Partition", "Query", "Schema", "Documents", "Primitives", "TestSupport",
+                "Partition", "ColumnIndex", "Query", "Schema", "Documents", "Primitives",
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
