@@ -90,14 +90,14 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Engine", "RESP", "Query", "Schema", "Documents", "DocumentStore", "Primitives",
-                .product(name: "NIOCore", package: "swift-nio"),
+                "Engine", "RESP", "Query", "Schema", "Documents", "DocumentStore", "Snapshot",
+                "Primitives", .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: leaf),
         .target(
             name: "Server",
             dependencies: [
-                "Commands", "Engine", "RESP", "DocumentStore", "Schema", "Primitives",
+                "Commands", "Engine", "RESP", "DocumentStore", "Snapshot", "Schema", "Primitives",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -125,6 +125,7 @@ let package = Package(
             name: "aisle",
             dependencies: [
                 "Server", "Engine", "Commands", "Client", "Importer", "Bench", "DocumentStore",
+                "Snapshot",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -175,8 +176,8 @@ let package = Package(
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Partition", "DocumentStore", "Query", "Schema", "Documents",
-                "Primitives", "TestSupport",
+                "Engine", "Partition", "DocumentStore", "Snapshot", "Query", "Schema",
+                "Documents", "Primitives", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

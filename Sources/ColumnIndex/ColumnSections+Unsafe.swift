@@ -7,10 +7,12 @@ package import Primitives
 
 extension SlotBuffer {
     func write(to sink: any SectionSink, count: Int) {
-        precondition(count <= cellCount, "cells in use")
         sink.put(UInt32(width))
         sink.put(UInt64(count))
-        sink.put(UnsafeRawBufferPointer(start: base, count: count * width))
+        let there = min(count, cellCount)
+        sink.put(UnsafeRawBufferPointer(start: base, count: there * width))
+        // Cells behind the last that was used are zero, whether there is memory for them or not.
+        for _ in 0..<(count - there) * width { sink.put(UInt8(0)) }
     }
 
     /// - Throws: as the source; `invalid` for another width than the allowed ones, or for more cells
@@ -76,7 +78,7 @@ extension ListArena {
 extension Sketch {
     func write(to sink: any SectionSink) {
         sink.put(UInt64(slotCount))
-        codes.write(to: sink, count: min(codes.cellCount, slotCount))
+        codes.write(to: sink, count: slotCount)
         sink.put(UInt32(bucketCount))
         sink.put(UnsafePointer(lower), count: bucketCount)
         sink.put(UnsafePointer(minKeys), count: 256)
@@ -135,8 +137,8 @@ extension NumericColumn {
         sketch.write(to: sink)
         sink.put(UInt8(hasBase ? 1 : 0))
         sink.put(base)
-        values.write(to: sink, count: min(values.cellCount, slotCount))
-        lists.write(to: sink, count: min(lists.cellCount, slotCount))
+        values.write(to: sink, count: sketch.liveCount > 0 ? slotCount : 0)
+        lists.write(to: sink, count: sketch.count(ofCode: 3) > 0 ? slotCount : 0)
         arena.write(to: sink)
     }
 
@@ -153,8 +155,8 @@ extension NumericColumn {
         lists = try SlotBuffer.read(from: source, widths: [4], most: slotCount)
         try arena.read(from: source)
         try source.require(values.width < 8 || base == 0, "whole keys have no base")
-        try source.require(
-            sketch.liveCount == 0 || values.cellCount >= slotCount, "every row has a cell")
+        // Rows without a key may have come behind the last cell.
+        values.reserve(slotCount)
         try source.require(hasBase || sketch.liveCount == 0, "keys have a base")
         let codes = sketch.codes.cells(UInt8.self)
         let cells = lists.cells(UInt32.self)
@@ -230,8 +232,8 @@ extension KeywordColumn {
     /// Writes the column down.
     package func write(to sink: any SectionSink) {
         sink.put(UInt64(slotCount))
-        codes.write(to: sink, count: min(codes.cellCount, slotCount))
-        lists.write(to: sink, count: min(lists.cellCount, slotCount))
+        codes.write(to: sink, count: slotCount)
+        lists.write(to: sink, count: severalCount > 0 ? slotCount : 0)
         arena.write(to: sink)
         terms.write(to: sink)
         sink.put(UInt8(isSortable ? 1 : 0))

@@ -124,7 +124,7 @@ extension CommandTable {
                 subcommands: [
                     "COUNT", "DOCS [name..]", "INFO [name..]", "LIST", "GETKEYS command..",
                 ],
-                example: ("COMMAND COUNT", "47")
+                example: ("COMMAND COUNT", "48")
             ),
             CommandSpec(
                 .config,

@@ -254,6 +254,16 @@ extension CollectionPartition {
         }
     }
 
+    /// Makes a field's column or index of vectors an empty one that queries do not use: what is
+    /// applied from now on goes in, what is there already has to be brought.
+    package func beginFilling(_ field: Field) {
+        if field.hasEntries { addColumn(field, isReady: false) }
+        if field.hasVectorIndex {
+            dropVectors(field.number)
+            addVectors(field, isReady: false)
+        }
+    }
+
     /// Writes a column down.
     package func writeColumn(_ field: FieldNumber, to sink: any SectionSink) {
         guard let column = column(field) else { return }
@@ -270,7 +280,7 @@ extension CollectionPartition {
     package func readColumn(
         _ field: Field, from source: any SectionSource
     ) throws(SectionError) {
-        addColumn(field, isReady: false)
+        beginFilling(field)
         guard let column = column(field.number) else { return }
         do throws(SectionError) {
             switch column.storage {
@@ -282,7 +292,7 @@ extension CollectionPartition {
                 try source.require(column.state(slot) == .absent, "a free row has no values")
             }
         } catch {
-            addColumn(field, isReady: false)
+            beginFilling(field)
             throw error
         }
         markReady(field.number)
@@ -295,16 +305,14 @@ extension CollectionPartition {
     package func readVectors(
         _ field: Field, from source: any SectionSource
     ) throws(SectionError) {
-        dropVectors(field.number)
-        addVectors(field, isReady: false)
+        beginFilling(field)
         do throws(SectionError) {
             for vectors in vectorFields where vectors.field.number == field.number {
                 try vectors.read(from: source, table: rows)
             }
             try source.finish()
         } catch {
-            dropVectors(field.number)
-            addVectors(field, isReady: false)
+            beginFilling(field)
             throw error
         }
         markVectorsReady(field.number)

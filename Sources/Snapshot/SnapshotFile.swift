@@ -56,8 +56,8 @@ package final class SnapshotFile: @unchecked Sendable {
     /// Reads every section whole and compares all checksums; `progress` gets the bytes of the file
     /// that are checked.
     ///
-    /// - Throws: `damaged` with the first section that is, `io`.
-    package func verify(_ progress: (Int) -> Void = { _ in }) throws(SnapshotError) {
+    /// - Throws: `damaged` with the first section that is, `io`; what `progress` throws.
+    package func verify(_ progress: (Int) throws -> Void = { _ in }) throws {
         let scratch = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Layout.blockByteCount, alignment: 64)
         defer { scratch.deallocate() }
@@ -75,10 +75,10 @@ package final class SnapshotFile: @unchecked Sendable {
                         into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<count]))
                 }
             } catch {
-                if case .io(let code) = error { throw .io(code: code) }
-                throw .damaged(.section(section.id))
+                if case .io(let code) = error { throw SnapshotError.io(code: code) }
+                throw SnapshotError.damaged(.section(section.id))
             }
-            progress(Int(section.offset + section.storedByteCount))
+            try progress(Int(section.offset + section.storedByteCount))
         }
     }
 

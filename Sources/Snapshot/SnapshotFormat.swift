@@ -78,9 +78,8 @@ package struct SnapshotHeader: Equatable, Sendable {
     package var lastChecksum: UInt32
     /// When it was taken, in milliseconds since 1970.
     package var createdMilliseconds: Int64
-    /// The data directory's own number, and that of its line of descent.
+    /// The data directory's own number: the seed of its hashes of ids.
     package var identity: UInt64
-    package var lineage: UInt64
     /// Partitions of each collection.
     package var partitionCount: UInt32
     /// Whether the file holds the log as well, so that it can stand alone.
@@ -88,14 +87,13 @@ package struct SnapshotHeader: Equatable, Sendable {
 
     package init(
         version: Version, lastKey: LogKey, lastChecksum: UInt32, createdMilliseconds: Int64,
-        identity: UInt64, lineage: UInt64, partitionCount: UInt32, hasEntries: Bool
+        identity: UInt64, partitionCount: UInt32, hasEntries: Bool
     ) {
         self.version = version
         self.lastKey = lastKey
         self.lastChecksum = lastChecksum
         self.createdMilliseconds = createdMilliseconds
         self.identity = identity
-        self.lineage = lineage
         self.partitionCount = partitionCount
         self.hasEntries = hasEntries
     }
@@ -204,7 +202,6 @@ extension SnapshotHeader {
         fields.add(lastKey.rawValue)
         fields.add(createdMilliseconds)
         fields.add(identity)
-        fields.add(lineage)
         fields.add(partitionCount)
         fields.add(lastChecksum)
         fields.add(UInt32(hasEntries ? 1 : 0))
@@ -228,7 +225,6 @@ extension SnapshotHeader {
         lastKey = LogKey(rawValue: fields.next())
         createdMilliseconds = fields.next()
         identity = fields.next()
-        lineage = fields.next()
         partitionCount = fields.next()
         lastChecksum = fields.next()
         hasEntries = fields.next(UInt32.self) & 1 == 1

@@ -98,6 +98,11 @@ struct ServeCommand: ParsableCommand {
         options.retentionMilliseconds = Int64(configuration.retentionMilliseconds)
         options.memoryByteCountMax = configuration.memoryMaxBytes
         options.limits = configuration.limits
+        options.snapshots.everyMilliseconds = Int64(configuration.snapshotMilliseconds)
+        options.snapshots.everyWriteCount = configuration.snapshotWriteCount
+        options.snapshots.keepCount = configuration.snapshotKeepCount
+        options.snapshots.level = configuration.snapshotLevel
+        options.snapshots.isTakenAtStop = configuration.snapshotAtStop
         if configuration.durability.hasPrefix("interval:") {
             let text = String(configuration.durability.dropFirst("interval:".count))
             guard let milliseconds = SettingUnits.milliseconds(text), milliseconds > 0 else {
@@ -142,6 +147,7 @@ struct ServeCommand: ParsableCommand {
                     "ready \(addresses.joined(separator: " ")) "
                     + "(\(recovery.documentCount) documents, \(recovery.milliseconds) ms)\n"
                 FileHandle.standardOutput.write(Data(line.utf8))
+                for note in recovery.notes { logger.warning("\(note)") }
                 await server.waitUntilStopped()
             } catch {
                 problem.withLock { $0 = Self.text(error) }
@@ -151,7 +157,7 @@ struct ServeCommand: ParsableCommand {
         ended.wait()
         withExtendedLifetime(watcher) {}
         service.dropHandlers()
-        service.engine.close()
+        service.close()
         if let text = problem.withLock({ $0 }) {
             throw Failure(status: .unreachable, text: "serve: \(text)")
         }

@@ -74,7 +74,7 @@ extension TemporaryFile {
 @Suite struct SnapshotFileTests {
     static let header = SnapshotHeader(
         version: Version(77), lastKey: LogKey(version: Version(76), index: 3),
-        lastChecksum: 0xABCD, createdMilliseconds: 1_700_000_000_123, identity: 5, lineage: 6,
+        lastChecksum: 0xABCD, createdMilliseconds: 1_700_000_000_123, identity: 5,
         partitionCount: 4, hasEntries: true)
 
     /// What every section of a file holds.
