@@ -125,7 +125,7 @@ let package = Package(
             name: "aisle",
             dependencies: [
                 "Server", "Engine", "Commands", "Client", "Importer", "Bench", "DocumentStore",
-                "Snapshot",
+                "Snapshot", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -104,7 +104,7 @@ package final class EngineService: Sendable {
                 }
             }
         case "snapshot-at-stop":
-            engine.shared.updateSettings { 
+            engine.shared.updateSettings {
                 $0.snapshots.isTakenAtStop = !["no", "false", "0", "off"].contains(
                     value.lowercased())
             }

@@ -114,7 +114,8 @@ import Testing
         try take(harness, "one")
         try harness.reopen()
         #expect(harness.engine.recovery.snapshot == "one")
-        #expect(harness.write(.one(try harness.put("other", "{\"code\":\"y\"}"))).code == .duplicate)
+        #expect(
+            harness.write(.one(try harness.put("other", "{\"code\":\"y\"}"))).code == .duplicate)
         for _ in 0..<300 where try harness.fetch("short") != nil { usleep(10_000) }
         #expect(try harness.fetch("short") == nil)
         #expect(harness.write(.one(try harness.put("other", "{\"code\":\"x\"}"))).code == nil)
