@@ -2,6 +2,7 @@ import Documents
 import Engine
 import Primitives
 import RESP
+import Schema
 import Snapshot
 
 /// `SNAPSHOT`: whatever takes time or touches files is a job, whose number is the reply.
@@ -29,12 +30,53 @@ extension DataHandler {
         } else if request.equals(1, "DROP") {
             try expect(request, 3, "DROP name")
             id = try engine.dropSnapshot(request.string(2))
+        } else if request.equals(1, "RESTORE"), request.count > 2 {
+            id = try restore(request)
         } else {
             throw EngineError(
                 .syntax, "SNAPSHOT", "takes CREATE, LIST, VERIFY, DROP or RESTORE")
         }
         reply.integer(Int64(id))
         return .replied
+    }
+
+    private func restore(_ request: RequestFrame) throws(EngineError) -> UInt64 {
+        var moment = SnapshotMoment.end
+        var (name, source): (String?, String?) = (nil, nil)
+        var index = 3
+        while index < request.count {
+            guard index + 1 < request.count else {
+                throw EngineError(.syntax, request.string(index), "needs a value")
+            }
+            let value = request.string(index + 1)
+            if request.equals(index, "AT") {
+                if let version = UInt64(value) {
+                    moment = .version(Version(version))
+                } else if let time = try? DateTime.parse(value) {
+                    moment = .time(time)
+                } else {
+                    throw EngineError(.invalid, "AT", "is a version or a time")
+                }
+            } else if request.equals(index, "AS") {
+                guard Schema.isValidName(value) else {
+                    throw EngineError(.invalid, "AS", "is no name for a collection")
+                }
+                name = value
+            } else if request.equals(index, "ONLY") {
+                source = value
+            } else {
+                throw EngineError(
+                    .syntax, request.string(index), "is no option of this command",
+                    hint: "COMMAND DOCS lists them")
+            }
+            index += 2
+        }
+        guard name != nil || source == nil else {
+            throw EngineError(.syntax, "ONLY", "needs AS, the name to restore it under")
+        }
+        return try engine.restoreSnapshot(
+            request.string(2), moment: moment,
+            target: name.map { RestoreJob.Target(source: source, name: $0) })
     }
 
     private func expect(

@@ -50,7 +50,7 @@ def answers(connection):
         reply = connection.call(*words)
         if isinstance(reply, list):
             reply = {key: value for key, value in as_map(reply).items()
-                     if key not in ("took_us", "version")}
+                     if key not in ("took_us", "version", "cursor")}
         said.append(repr(reply))
     return said
 
@@ -189,3 +189,97 @@ def test_a_kill_while_one_is_written_leaves_no_half_file_and_no_process(own_serv
             assert answers(connection) == before
     names = os.listdir(os.path.join(server.data, "snapshots"))
     assert all(name.endswith(".snap") for name in names), names
+
+
+def test_a_running_server_goes_back_to_a_snapshot(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        connection.call("CREATE", "gone", '{"fields":{"n":{"type":"int","unique":true}}}')
+        connection.call("PUT", "gone", "a", '{"n":1}')
+        connection.call("ALIAS", "stuff", "things")
+        fill(connection, 300, seed=11)
+        connection.call("PATCH", "things", "t7", '{"$set":{"n":5}}')
+        before = answers(connection)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        version = int(info(connection, "version"))
+        connection.call("DROP", "gone")
+        connection.call("CREATE", "later", SCHEMA)
+        fill(connection, 200, seed=12, start=200)
+        connection.call("REMOVE", "things", "t1")
+        cursor = as_map(connection.call("EXPORT", "things", "BATCH", "5"))["cursor"]
+        done = wait(connection, connection.call("SNAPSHOT", "RESTORE", "one"))
+        assert done["state"] == "done", done["text"]
+        assert answers(connection) == before
+        assert connection.code("MORE", cursor) == "NOTFOUND"
+        assert connection.code("FIND", "later", "{}") == "NOTFOUND"
+        assert connection.code("PUT", "gone", "b", '{"n":1}') == "DUPLICATE"
+        assert as_map(connection.call("FIND", "stuff", "{}"))["total"] == 300
+        assert int(info(connection, "version")) > version
+        # It takes writes again, and all of it survives a kill.
+        connection.call("PUT", "things", "new", '{"n":1,"k":"k1","v":[1,2,3,4]}')
+        before = answers(connection)
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert answers(connection) == before
+        assert connection.code("PUT", "gone", "b", '{"n":1}') == "DUPLICATE"
+    server.stop()
+    assert b"clean" in run_aisle("verify", "--data", server.data).stdout
+
+
+def test_one_collection_comes_back_under_another_name_as_of_a_version(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        connection.call("CREATE", "others", SCHEMA)
+        fill(connection, 50, seed=13)
+        middle = int(info(connection, "version"))
+        fill(connection, 50, seed=14, start=30)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        for words, code in (
+                (["AS", "things", "ONLY", "things"], "DUPLICATE"), (["AS", "c2"], "SYNTAX"),
+                (["AS", "c2", "ONLY", "none"], "NOTFOUND"), (["ONLY", "things"], "SYNTAX"),
+                (["AT", "999999", "AS", "c2", "ONLY", "things"], "INVALID")):
+            reply = connection.reply("SNAPSHOT", "RESTORE", "one", *words)
+            if isinstance(reply, RespError):
+                assert reply.text.split()[0] == code
+            else:
+                ended = wait(connection, reply)
+                assert ended["state"] == "failed" and ended["text"].startswith(code), ended
+        done = wait(connection, connection.call(
+            "SNAPSHOT", "RESTORE", "one", "AT", str(middle), "AS", "c2", "ONLY", "things"))
+        assert done["state"] == "done", done["text"]
+        assert as_map(connection.call("FIND", "c2", "{}"))["total"] == 50
+        assert as_map(connection.call("FIND", "things", "{}"))["total"] == 80
+        near = as_map(connection.call("SIMILAR", "c2", "VEC", "[1,1,1,1]", "K", "3"))
+        assert len(near["hits"]) == 3
+        connection.call("PUT", "c2", "more", '{"n":1}')
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert as_map(connection.call("FIND", "c2", "{}"))["total"] == 51
+
+
+def test_kills_during_a_restore_leave_the_old_or_the_new(own_server):
+    server = own_server("--partitions", "2")
+    connection = server.connect()
+    connection.call("CREATE", "things", SCHEMA)
+    fill(connection, 500, seed=15)
+    old = answers(connection)
+    wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+    fill(connection, 100, seed=16, start=450)
+    new = answers(connection)
+    seen = set()
+    for delay in (0.001, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4):
+        connection.call("SNAPSHOT", "RESTORE", "one")
+        time.sleep(delay)
+        server.restart(kill=True)
+        connection = server.connect()
+        said = answers(connection)
+        assert said in (old, new), f"after {delay} s"
+        seen.add(said == old)
+        connection.call("PUT", "things", "probe", '{"n":1,"v":[1,2,3,4]}')
+        connection.call("REMOVE", "things", "probe")
+        new = answers(connection)
+    server.stop()
+    report = run_aisle("verify", "--data", server.data).stdout
+    assert b"clean" in report, report

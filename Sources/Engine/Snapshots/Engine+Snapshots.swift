@@ -160,6 +160,20 @@ extension Engine {
         return id
     }
 
+    /// Begins to bring a snapshot's documents back.
+    ///
+    /// - Returns: the number of its job.
+    /// - Throws: `NOTFOUND`.
+    package func restoreSnapshot(
+        _ name: String, moment: SnapshotMoment, target: RestoreJob.Target?
+    ) throws(EngineError) -> UInt64 {
+        try require(name)
+        let id = shared.jobs.add(kind: "RESTORE", collection: target?.name ?? "")
+        let job = RestoreJob(name: name, moment: moment, target: target)
+        run(Job(id: id) { try job.run($0) })
+        return id
+    }
+
     /// - Throws: `NOTFOUND` where no snapshot of that name was seen.
     func require(_ name: String) throws(EngineError) {
         guard shared.snapshots.items.contains(where: { $0.name == name }) else {
