@@ -46,9 +46,20 @@ package final class Engine: Sendable {
     /// Opens a data directory, making a new one where there is none, and rebuilds the indexes.
     ///
     /// - Throws: what the store says: the directory is locked, foreign, damaged, or the disk fails.
-    package init(_ options: EngineOptions) throws(StoreError) {
+    ///
+    /// - Parameters:
+    ///   - known: the directory's store, if somebody needed it before.
+    ///   - progress: shows how far it is.
+    package init(
+        _ options: EngineOptions, store known: LogStore? = nil,
+        progress: StartProgress = StartProgress()
+    ) throws(StoreError) {
         let started = Clock.monotonicNanoseconds()
-        store = try LogStore(StoreOptions(directory: options.directory))
+        if let known {
+            store = known
+        } else {
+            store = try LogStore(StoreOptions(directory: options.directory))
+        }
         let writer = try store.makeWriter()
         let reader = try store.makeReader()
         let opened = try EngineMeta.load(writer: writer, reader: reader, options: options)
@@ -69,7 +80,7 @@ package final class Engine: Sendable {
         let begun = try StartUp(
             store: store, meta: opened, reader: reader,
             threadCount: min(opened.options.partitionCount, max(1, options.loopCount)),
-            last: last, shelf: shelf
+            last: last, shelf: shelf, progress: progress
         ).run()
         shared.setCatalog(begun.catalog)
         committer.trimmer = begun.trimmer

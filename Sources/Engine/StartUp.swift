@@ -21,6 +21,7 @@ struct StartUp {
     /// The newest key of the log.
     let last: LogKey
     let shelf: SnapshotShelf
+    let progress: StartProgress
 
     /// What the committer begins with.
     struct Result {
@@ -50,7 +51,8 @@ struct StartUp {
                 continue
             }
             guard let file = try? SnapshotFile(path: shelf.path(item.name)) else { continue }
-            let load = SnapshotLoad(file: file, meta: meta, threadCount: threadCount)
+            let load = SnapshotLoad(
+                file: file, meta: meta, threadCount: threadCount, progress: progress)
             guard let outcome = load.run() else { continue }
             notes += outcome.notes.map { "snapshot \(item.name) is damaged or old: \($0)" }
             var result = try catchUp(outcome)
@@ -85,7 +87,8 @@ struct StartUp {
     }
 
     private func replay(_ catalog: Catalog) -> LogReplay {
-        LogReplay(store: store, catalog: catalog, limits: meta.options.limits)
+        LogReplay(
+            store: store, catalog: catalog, limits: meta.options.limits, progress: progress)
     }
 
     // MARK: - From the log alone

@@ -9,11 +9,22 @@ package enum SectionError: Error, Equatable, Sendable {
     /// The file cannot be read: the system's error code.
     case io(code: Int32)
 
-    /// The name of a rule: one of the program's own texts.
-    package struct StaticRule: Equatable, Sendable, ExpressibleByStringLiteral {
-        package let text: String
+    /// The name of a rule: one of the program's own texts. Making one costs nothing, for it is made
+    /// wherever a rule is looked at.
+    package struct StaticRule: Equatable, Sendable, ExpressibleByStringLiteral,
+        CustomStringConvertible
+    {
+        private let text: StaticString
 
-        package init(stringLiteral value: StaticString) { text = "\(value)" }
+        @inlinable package init(stringLiteral value: StaticString) { self.init(value) }
+
+        @usableFromInline @inline(__always) init(_ text: StaticString) { self.text = text }
+
+        package var description: String { "\(text)" }
+
+        package static func == (a: StaticRule, b: StaticRule) -> Bool {
+            a.description == b.description
+        }
     }
 }
 
@@ -117,6 +128,7 @@ extension SectionSource {
     }
 
     /// Breaks off unless a rule holds.
+    @inlinable @inline(__always)
     package func require(
         _ holds: Bool, _ rule: SectionError.StaticRule
     ) throws(SectionError) {

@@ -46,11 +46,14 @@ package final class SnapshotFile: @unchecked Sendable {
 
     /// What to read a section with.
     ///
-    /// - Parameter dictionary: the one that it was compressed with, if it was.
+    /// - Parameters:
+    ///   - dictionary: the one that it was compressed with, if it was.
+    ///   - room: memory that no other source uses meanwhile; nil for some of its own.
     package func source(
-        _ section: SectionEntry, dictionary: SnapshotDictionary? = nil
+        _ section: SectionEntry, dictionary: SnapshotDictionary? = nil,
+        room: SnapshotRoom? = nil
     ) throws(SectionError) -> SnapshotSource {
-        try SnapshotSource(self, section, dictionary)
+        try SnapshotSource(self, section, dictionary, room)
     }
 
     /// Reads every section whole and compares all checksums; `progress` gets the bytes of the file
@@ -62,9 +65,10 @@ package final class SnapshotFile: @unchecked Sendable {
             byteCount: Layout.blockByteCount, alignment: 64)
         defer { scratch.deallocate() }
         var dictionary: SnapshotDictionary?
+        let room = try SnapshotRoom()
         for section in sections {
             do throws(SectionError) {
-                let source = try SnapshotSource(self, section, dictionary)
+                let source = try SnapshotSource(self, section, dictionary, room)
                 if section.id.kind == SectionKind.dictionary.rawValue {
                     dictionary = try SnapshotDictionary(source)
                     continue

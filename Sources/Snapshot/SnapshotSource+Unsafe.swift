@@ -10,37 +10,30 @@ package final class SnapshotSource: SectionSource {
     private let file: SnapshotFile
     private let section: SectionEntry
     private let dictionary: SnapshotDictionary?
-    private let context: OpaquePointer
+    private let room: SnapshotRoom
     /// Where the next block's head stands, and where the section ends.
     private var offset: UInt64
     private let end: UInt64
     private var blocksLeft: UInt32
     package private(set) var remaining: Int
-    /// A block as it is stored, and one of which only a part was wanted yet.
-    private let stored: UnsafeMutableRawBufferPointer
-    private let block: UnsafeMutableRawBufferPointer
+    /// What of the room's block was not given out yet.
     private var blockRange = 0..<0
 
     init(
-        _ file: SnapshotFile, _ section: SectionEntry, _ dictionary: SnapshotDictionary?
+        _ file: SnapshotFile, _ section: SectionEntry, _ dictionary: SnapshotDictionary?,
+        _ room: SnapshotRoom?
     ) throws(SectionError) {
-        guard let context = ZSTD_createDCtx() else { throw .invalid("zstd needs memory") }
-        self.context = context
+        if let room { self.room = room } else { self.room = try SnapshotRoom() }
         (self.file, self.section, self.dictionary) = (file, section, dictionary)
         offset = section.offset
         end = section.offset + section.storedByteCount
         blocksLeft = section.blockCount
         remaining = Int(section.byteCount)
-        stored = .allocate(
-            byteCount: ZSTD_compressBound(Layout.blockByteCount), alignment: 64)
-        block = .allocate(byteCount: Layout.blockByteCount, alignment: 64)
     }
 
-    deinit {
-        ZSTD_freeDCtx(context)
-        stored.deallocate()
-        block.deallocate()
-    }
+    private var context: OpaquePointer { room.context }
+    private var stored: UnsafeMutableRawBufferPointer { room.stored }
+    private var block: UnsafeMutableRawBufferPointer { room.block }
 
     package func read(into target: UnsafeMutableRawBufferPointer) throws(SectionError) {
         guard target.count <= remaining else { throw .length }
@@ -137,6 +130,30 @@ package final class SnapshotSource: SectionSource {
                 dictionary.raw)
         }
         guard ZSTD_isError(size) == 0, size == target.count else { throw .checksum }
+    }
+}
+
+/// What reading a section needs. Lent to one source after the other, so that the memory is touched
+/// once; only one of them may be in use.
+package final class SnapshotRoom {
+    let context: OpaquePointer
+    /// A block as it is stored, and one of which only a part was wanted yet.
+    let stored: UnsafeMutableRawBufferPointer
+    let block: UnsafeMutableRawBufferPointer
+
+    /// - Throws: `invalid` where there is no memory.
+    package init() throws(SectionError) {
+        guard let context = ZSTD_createDCtx() else { throw .invalid("zstd needs memory") }
+        self.context = context
+        stored = .allocate(
+            byteCount: ZSTD_compressBound(Layout.blockByteCount), alignment: 64)
+        block = .allocate(byteCount: Layout.blockByteCount, alignment: 64)
+    }
+
+    deinit {
+        ZSTD_freeDCtx(context)
+        stored.deallocate()
+        block.deallocate()
     }
 }
 

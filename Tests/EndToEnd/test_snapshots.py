@@ -283,3 +283,43 @@ def test_kills_during_a_restore_leave_the_old_or_the_new(own_server):
     server.stop()
     report = run_aisle("verify", "--data", server.data).stdout
     assert b"clean" in report, report
+
+
+def test_a_server_that_loads_listens_and_says_so(own_server):
+    server = own_server("--password", "secret", "--snapshot-at-stop", "no")
+    with server.connect() as connection:
+        connection.call("AUTH", "secret")
+        # Wide vectors: they take their time to read.
+        connection.call(
+            "CREATE", "things",
+            '{"fields":{"v":{"type":"vector","dimensions":2048,"metric":"l2",'
+            '"index":{"kind":"flat"}}}}')
+        for start in range(0, 4_000, 500):
+            connection.pipeline([
+                ["PUT", "things", f"t{n}", f'{{"v":[{n}{",1" * 2047}]}}']
+                for n in range(start, start + 500)])
+    server.stop()
+    server.start(expect_ready=False)
+    said = []
+    deadline = time.monotonic() + 20
+    while not server.ready.is_set() and time.monotonic() < deadline:
+        try:
+            with server.connect() as connection:
+                # Nobody gets in by being early.
+                assert connection.code("PING") == "NOAUTH"
+                connection.call("AUTH", "secret")
+                said.append([connection.reply("COUNT", "things", "{}"),
+                             connection.reply("PING"), connection.reply("HEALTH"),
+                             connection.reply("INFO", "persistence")])
+        except ConnectionError:
+            pass
+    assert server.ready.wait(20)
+    refused = [row for row in said if isinstance(row[0], RespError)]
+    assert refused, "it was ready before anybody could ask"
+    for count, ping, health, text in refused:
+        assert count.code == "LOADING"
+        assert ping == "PONG"
+    assert any(as_map(row[2])["state"] == "loading" for row in refused)
+    with server.connect() as connection:
+        connection.call("AUTH", "secret")
+        assert connection.call("COUNT", "things", "{}") == 4_000

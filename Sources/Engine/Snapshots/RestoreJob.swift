@@ -363,9 +363,11 @@ package struct RestoreJob: Sendable {
                     .busy, changing.name, "an ALTER of this collection is half done",
                     hint: "resume or cancel its job")
             }
-            guard fresh.collections.values.allSatisfy({
-                $0.partitions.count == committer.shared.partitionCount
-            }) else {
+            guard
+                fresh.collections.values.allSatisfy({
+                    $0.partitions.count == committer.shared.partitionCount
+                })
+            else {
                 throw EngineError(.conflict, "", "partitions changed meanwhile")
             }
             if !isAll {

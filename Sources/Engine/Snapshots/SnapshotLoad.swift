@@ -41,24 +41,32 @@ struct SnapshotLoad {
 
         var partition: CollectionPartition { view.partitions[index] }
 
-        func run(_ file: SnapshotFile) {
+        func run(_ file: SnapshotFile, _ progress: StartProgress) {
+            let room: SnapshotRoom
             do throws(SectionError) {
+                room = try SnapshotRoom()
                 let base = SectionID(.base, collection: view.id, partition: index)
                 guard let section = file.section(base) else { throw .length }
-                try partition.readBase(from: file.source(section))
+                try partition.readBase(from: file.source(section, room: room))
+                progress.didLoad(Int(section.byteCount))
             } catch {
                 failure = error
                 return
             }
             for field in view.schema.fields {
-                if field.hasEntries, !read(field, .column, file) { unfilled.append(field.number) }
-                if field.hasVectorIndex, !read(field, .vectors, file) {
+                if field.hasEntries, !read(field, .column, file, room, progress) {
+                    unfilled.append(field.number)
+                }
+                if field.hasVectorIndex, !read(field, .vectors, file, room, progress) {
                     unfilled.append(field.number)
                 }
             }
         }
 
-        private func read(_ field: Field, _ kind: SectionKind, _ file: SnapshotFile) -> Bool {
+        private func read(
+            _ field: Field, _ kind: SectionKind, _ file: SnapshotFile, _ room: SnapshotRoom,
+            _ progress: StartProgress
+        ) -> Bool {
             let id = SectionID(
                 kind, collection: view.id, partition: index, field: field.number)
             guard let section = file.section(id), section.shape == field.shape else {
@@ -67,11 +75,12 @@ struct SnapshotLoad {
                 return false
             }
             do throws(SectionError) {
-                let source = try file.source(section)
+                let source = try file.source(section, room: room)
                 switch kind {
                 case .column: try partition.readColumn(field, from: source)
                 default: try partition.readVectors(field, from: source)
                 }
+                progress.didLoad(Int(section.byteCount))
                 return true
             } catch {
                 partition.beginFilling(field)
@@ -84,6 +93,7 @@ struct SnapshotLoad {
     let file: SnapshotFile
     let meta: EngineMeta
     let threadCount: Int
+    let progress: StartProgress
 
     /// - Returns: nil where the file is of no use: its books cannot be read.
     func run() -> Outcome? {
@@ -102,7 +112,10 @@ struct SnapshotLoad {
             tasks += fresh.partitions.indices.map { Task(fresh, $0) }
         }
         let all = tasks
-        Workers.forEach(tasks.count, threadCount: threadCount) { [file] in all[$0].run(file) }
+        progress.begin(byteCount: file.sections.reduce(0) { $0 + Int($1.byteCount) })
+        Workers.forEach(tasks.count, threadCount: threadCount) { [file, progress] in
+            all[$0].run(file, progress)
+        }
         let hasSameCollections = file.sections.allSatisfy { section in
             section.id.kind != SectionKind.base.rawValue
                 || meta.catalog.byID[section.id.collection] != nil
