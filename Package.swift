@@ -49,7 +49,7 @@ let package = Package(
                 .unsafeFlags(["-O3"], .when(configuration: .release)),
             ]),
         // Plain values.
-        .target(name: "Primitives", swiftSettings: leaf),
+        .target(name: "Primitives", dependencies: ["CKernels"], swiftSettings: leaf),
         .target(name: "Documents", dependencies: ["CSIMDJSON"], swiftSettings: leaf),
         .target(
             name: "GeoJSON", dependencies: ["Documents", "GeoIndex"], swiftSettings: leaf),
@@ -71,6 +71,9 @@ let package = Package(
         .target(
             name: "DocumentStore", dependencies: ["CLMDB", "CKernels", "Primitives"],
             swiftSettings: leaf),
+        .target(
+            name: "Snapshot", dependencies: ["CKernels", "CZstd", "Primitives"],
+            swiftSettings: leaf),
         // The engine.
         .target(
             name: "Partition",
@@ -83,7 +86,7 @@ let package = Package(
             name: "Engine",
             dependencies: [
                 "Partition", "GeoIndex", "HoursIndex", "GeoJSON", "CKernels", "Documents",
-                "Schema", "Query", "DocumentStore", "Primitives",
+                "Schema", "Query", "DocumentStore", "Snapshot", "Primitives",
             ],
             swiftSettings: leaf),
         // The protocol and the server.
@@ -95,13 +98,14 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Engine", "RESP", "Query", "Schema", "GeoIndex", "GeoJSON", "Documents",
-                "DocumentStore", "Primitives", .product(name: "NIOCore", package: "swift-nio"),
+                "DocumentStore", "Snapshot", "Primitives",
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: leaf),
         .target(
             name: "Server",
             dependencies: [
-                "Commands", "Engine", "RESP", "DocumentStore", "Schema", "Primitives",
+                "Commands", "Engine", "RESP", "DocumentStore", "Snapshot", "Schema", "Primitives",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -129,6 +133,7 @@ let package = Package(
             name: "aisle",
             dependencies: [
                 "Server", "Engine", "Commands", "Client", "Importer", "Bench", "DocumentStore",
+                "Snapshot", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -175,21 +180,25 @@ let package = Package(
         .testTarget(
             name: "DocumentStoreTests", dependencies: ["DocumentStore", "Primitives"],
             swiftSettings: strict),
+        .testTarget(
+            name: "SnapshotTests", dependencies: ["Snapshot", "Primitives", "TestSupport"],
+            swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["Query", "Schema", "Documents", "Primitives"],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "PartitionTests",
             dependencies: [
-                "Partition", "GeoIndex", "Query", "Schema", "Documents", "Primitives",
+                "Partition", "ColumnIndex", "GeoIndex", "Query", "Schema", "Documents",
+                "Primitives",
                 "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Partition", "DocumentStore", "Query", "Schema", "Documents",
-                "Primitives", "TestSupport",
+                "Engine", "Partition", "DocumentStore", "Snapshot", "Query", "Schema",
+                "Documents", "Primitives", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

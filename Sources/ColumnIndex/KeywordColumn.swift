@@ -20,14 +20,14 @@ package final class KeywordColumn {
     @exclusivity(unchecked) var terms = TermTable()
     @exclusivity(unchecked) var sketch = Sketch()
     /// One past the highest row ever set.
-    @exclusivity(unchecked) package private(set) var slotCount = 0
+    @exclusivity(unchecked) package internal(set) var slotCount = 0
     /// Rows per code below 4; that of 0 is not kept.
-    @exclusivity(unchecked) private(set) var nullCount = 0
-    @exclusivity(unchecked) private(set) var emptyArrayCount = 0
+    @exclusivity(unchecked) var nullCount = 0
+    @exclusivity(unchecked) var emptyArrayCount = 0
     /// Rows of several terms.
-    @exclusivity(unchecked) package private(set) var severalCount = 0
+    @exclusivity(unchecked) package internal(set) var severalCount = 0
     /// Rows with at least one term; all versions of a document that are still held count.
-    @exclusivity(unchecked) package private(set) var presentCount = 0
+    @exclusivity(unchecked) package internal(set) var presentCount = 0
 
     /// An empty column. A sortable one keeps a byte more per row.
     package init(isSortable: Bool = false) { self.isSortable = isSortable }

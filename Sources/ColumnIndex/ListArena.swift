@@ -7,10 +7,10 @@ internal import CKernels
 /// Handles are offsets in UInt32 units, so 16 GiB fit; 0 is no list. Int64 lists take two elements
 /// per key. A freed place holds the handle of the next free one of its class.
 struct ListArena: ~Copyable {
-    private var base: UnsafeMutablePointer<UInt32>
-    private var capacity: Int
-    private var used = 2
-    private var freeHeads = [UInt32](repeating: 0, count: 128)
+    private(set) var base: UnsafeMutablePointer<UInt32>
+    private(set) var capacity: Int
+    var used = 2
+    var freeHeads = [UInt32](repeating: 0, count: 128)
 
     init() {
         capacity = 256
@@ -34,10 +34,12 @@ struct ListArena: ~Copyable {
             used += units
         }
         base[handle] = UInt32(count)
+        // What a list does not fill is zero: equal histories give equal arenas.
+        (base + handle + 1 + count).update(repeating: 0, count: units - 1 - count)
         return UInt32(handle)
     }
 
-    private mutating func grow(_ needed: Int) {
+    mutating func grow(_ needed: Int) {
         let next = max(needed, capacity + capacity / 2)
         guard let raw = ck_pages_grow(base, capacity * 4, next * 4, used * 4) else {
             fatalError("out of memory: \(next * 4) bytes")

@@ -29,7 +29,7 @@ package final class NumericColumn {
     @exclusivity(unchecked) var values = SlotBuffer(width: 1)
     /// The key of a value cell of 0; 0 at 8 bytes.
     @exclusivity(unchecked) var base: Int64 = 0
-    @exclusivity(unchecked) private var hasBase = false
+    @exclusivity(unchecked) var hasBase = false
     @exclusivity(unchecked) var lists = SlotBuffer(width: 4)
     @exclusivity(unchecked) var arena = ListArena()
 

@@ -304,6 +304,20 @@ struct PostingSet: BitwiseCopyable {
         return room == PostingSet.chunked ? nil : list[0]
     }
 
+    /// Is the row, which no row of the set is above, in the set? - Complexity: O(1).
+    func ends(with slot: UInt32) -> Bool {
+        if count == 0 { return false }
+        if room == 0 { return payload == UInt(slot) }
+        if room != PostingSet.chunked { return list[Int(count) - 1] == slot }
+        let index = Int(slot >> PostingSet.chunkBits)
+        guard index < Int(chunks[0].count) else { return false }
+        let (chunk, low) = (chunks[index + 1], UInt16(truncatingIfNeeded: slot))
+        if chunk.room == PostingSet.chunked {
+            return PostingSet.words(chunk)[Int(low >> 6)] & (1 << UInt64(low & 63)) != 0
+        }
+        return chunk.count > 0 && PostingSet.rows(chunk)[Int(chunk.count) - 1] == low
+    }
+
     /// Is the row in the set? - Complexity: O(log 2,048).
     func contains(_ slot: UInt32) -> Bool {
         if count == 0 { return false }

@@ -50,18 +50,18 @@ struct Sketch: ~Copyable {
 
     var codes = SlotBuffer(width: 1)
     /// One past the highest row ever set.
-    private(set) var slotCount = 0
-    private let lower: UnsafeMutablePointer<Int64>
-    private let minKeys: UnsafeMutablePointer<Int64>
-    private let maxKeys: UnsafeMutablePointer<Int64>
-    private let counts: UnsafeMutablePointer<UInt32>
-    private(set) var bucketCount = 1
+    var slotCount = 0
+    let lower: UnsafeMutablePointer<Int64>
+    let minKeys: UnsafeMutablePointer<Int64>
+    let maxKeys: UnsafeMutablePointer<Int64>
+    let counts: UnsafeMutablePointer<UInt32>
+    var bucketCount = 1
     /// Rows with one key.
-    private(set) var liveCount = 0
-    private var changes = 0
-    private var liveAtRebuild = 0
+    var liveCount = 0
+    var changes = 0
+    var liveAtRebuild = 0
     /// The bounds fit the data badly: the owner should call ``rebuild(_:)``.
-    private(set) var isRebuildDue = false
+    var isRebuildDue = false
 
     init() {
         lower = .allocate(capacity: 256)

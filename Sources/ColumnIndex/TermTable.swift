@@ -15,16 +15,16 @@ internal import Primitives
 struct TermTable: ~Copyable {
     static let firstCode: UInt32 = 4
 
-    private var table = SlotBuffer(width: 8)
-    private var bucketCount = 64
+    var table = SlotBuffer(width: 8)
+    var bucketCount = 64
     var arena = ByteArena()
-    private var handles = SlotBuffer(width: 8)
-    private var postings = SlotBuffer(width: 16)
-    private var freeCodes: [UInt32] = []
+    var handles = SlotBuffer(width: 8)
+    var postings = SlotBuffer(width: 16)
+    var freeCodes: [UInt32] = []
     /// One past the highest code ever used.
-    private(set) var codeLimit = TermTable.firstCode
+    var codeLimit = TermTable.firstCode
     /// Live terms.
-    private(set) var count = 0
+    var count = 0
     var totals = PostingTotals()
 
     init() { table.reserve(64) }
@@ -47,7 +47,7 @@ struct TermTable: ~Copyable {
         table.cells(UInt64.self)
     }
 
-    @inline(__always) private static func tag(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    @inline(__always) static func tag(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         Hash64.hash(bytes) & 0xFFFF_FFFF_0000_0000
     }
 
@@ -90,7 +90,7 @@ struct TermTable: ~Copyable {
         return code
     }
 
-    private func place(_ bucket: UInt64) {
+    func place(_ bucket: UInt64) {
         let cells = buckets()
         var at = home(bucket)
         while cells[at] != 0 { at = (at &+ 1) & mask }

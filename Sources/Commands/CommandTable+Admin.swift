@@ -124,7 +124,7 @@ extension CommandTable {
                 subcommands: [
                     "COUNT", "DOCS [name..]", "INFO [name..]", "LIST", "GETKEYS command..",
                 ],
-                example: ("COMMAND COUNT", "51")
+                example: ("COMMAND COUNT", "52")
             ),
             CommandSpec(
                 .config,

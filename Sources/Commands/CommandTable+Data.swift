@@ -357,6 +357,20 @@ extension CommandTable {
                 complexity: "O(log), in the background",
                 example: ("COMPACT", "1")
             ),
+            CommandSpec(
+                .snapshot,
+                arity: -2,
+                [.admin, .write, .dangerous],
+                group: "operations",
+                "Takes, lists, checks, drops and restores snapshots of all collections.",
+                syntax: "SNAPSHOT <subcommand>",
+                complexity: "O(data), in the background",
+                subcommands: [
+                    "CREATE [name]", "LIST", "VERIFY name", "DROP name",
+                    "RESTORE name [AT version|time] [AS c2 [ONLY c]]",
+                ],
+                example: ("SNAPSHOT CREATE before-sale", "1")
+            ),
         ]
     }
 }

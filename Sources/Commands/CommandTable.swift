@@ -5,7 +5,7 @@ package enum CommandName: Int, CaseIterable, Sendable {
     case put, patch, fetch, mfetch, remove, export
     case find, count, similar, recommend, nearby, within, cover, delivers, explain, more
     case multi, exec, discard
-    case health, stats, recall, jobs, reshard, compact
+    case health, stats, recall, jobs, reshard, compact, snapshot
     // Names that Redis owns.
     case ping, echo, hello, auth, select, quit, reset
     case client, command, config, info, acl, slowlog, memory, latency

@@ -290,6 +290,14 @@ package final class LogReader {
         )
     }
 
+    /// A cursor of the vectors' table, which is the caller's to close.
+    func openVectors() throws(StoreError) -> OpaquePointer {
+        var opened: OpaquePointer?
+        try Environment.check(mdb_cursor_open(transaction, store.tables.vectors, &opened))
+        guard let opened else { throw .io(code: ENOMEM) }
+        return opened
+    }
+
     private func entryCount(_ table: MDB_dbi) throws(StoreError) -> Int {
         var status = MDB_stat()
         try Environment.check(mdb_stat(transaction, table, &status))
@@ -335,4 +343,7 @@ package struct StoreStatistics: Equatable, Sendable {
     package var vectorCount: Int
     /// Entries of the meta table, the store's own included.
     package var metaCount: Int
+
+    /// Bytes of the pages that hold something.
+    package var usedByteCount: Int { (pageCount - freePageCount) * pageByteCount }
 }

@@ -92,19 +92,19 @@ package struct LogTrimmer: Sendable {
         var byteCount: UInt32
     }
 
-    private static let chunkCapacity = 4_096
+    static let chunkCapacity = 4_096
     private static let tickShift: Int64 = 7
 
-    private var chunks: [[Record]] = []
-    private var firstChunk = 0
-    private var firstRecord = 0
-    private var epochMilliseconds: Int64?
+    var chunks: [[Record]] = []
+    var firstChunk = 0
+    var firstRecord = 0
+    var epochMilliseconds: Int64?
     /// Entries in the queue.
-    package private(set) var count = 0
+    package internal(set) var count = 0
     /// Bytes of entries that are not superseded.
-    package private(set) var liveByteCount = 0
+    package internal(set) var liveByteCount = 0
     /// Bytes of the entries in the queue.
-    package private(set) var supersededByteCount = 0
+    package internal(set) var supersededByteCount = 0
 
     /// An empty queue.
     package init() {}

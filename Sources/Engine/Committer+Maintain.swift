@@ -118,9 +118,17 @@ extension Committer {
     private func nextTrim(limit: Int) -> LogTrimmer.Batch {
         let policy = trimPolicy
         return trimmer.next(
-            limit: limit, horizonVersion: shared.pins.horizon(),
+            limit: limit, horizonVersion: trimLimit,
             horizonMilliseconds: policy.horizonMilliseconds(now: Clock.wallMilliseconds()),
             bytesOverBudget: bytesOverBudget)
+    }
+
+    /// Nothing that a later version superseded may leave: reads pin it, or a snapshot needs it to be
+    /// caught up with. Snapshots are let go of where the log would outgrow the documents.
+    private var trimLimit: Version {
+        let pinned = shared.pins.horizon()
+        if trimmer.supersededByteCount > max(64 << 20, trimmer.liveByteCount) { return pinned }
+        return min(pinned, shared.snapshots.heldVersion)
     }
 
     /// Superseded bytes beyond what the settings keep.

@@ -3,6 +3,7 @@ import Documents
 import Partition
 package import Primitives
 import Schema
+package import Snapshot
 import Synchronization
 
 #if canImport(Glibc)
@@ -22,10 +23,13 @@ package final class Engine: Sendable {
     package let shared: EngineShared
     package let store: LogStore
     let committer: Committer
+    let builders: VectorBuilders
     private let runner: JobRunner
-    private let builders: VectorBuilders
     private let recallThread: RecallThread
     let tail: LogTail?
+    /// The directory's snapshots.
+    package let shelf: SnapshotShelf
+    let openedMilliseconds = Clock.wallMilliseconds()
     /// What opening took: entries read and milliseconds.
     package let recovery: Recovery
 
@@ -34,14 +38,28 @@ package final class Engine: Sendable {
         package var entryCount: Int
         package var documentCount: Int
         package var milliseconds: Int
+        /// The snapshot that was loaded, and what was wrong with it or with others.
+        package var snapshot: String?
+        package var notes: [String]
     }
 
     /// Opens a data directory, making a new one where there is none, and rebuilds the indexes.
     ///
     /// - Throws: what the store says: the directory is locked, foreign, damaged, or the disk fails.
-    package init(_ options: EngineOptions) throws(StoreError) {
+    ///
+    /// - Parameters:
+    ///   - known: the directory's store, if somebody needed it before.
+    ///   - progress: shows how far it is.
+    package init(
+        _ options: EngineOptions, store known: LogStore? = nil,
+        progress: StartProgress = StartProgress()
+    ) throws(StoreError) {
         let started = Clock.monotonicNanoseconds()
-        store = try LogStore(StoreOptions(directory: options.directory))
+        if let known {
+            store = known
+        } else {
+            store = try LogStore(StoreOptions(directory: options.directory))
+        }
         let writer = try store.makeWriter()
         let reader = try store.makeReader()
         let opened = try EngineMeta.load(writer: writer, reader: reader, options: options)
@@ -58,15 +76,18 @@ package final class Engine: Sendable {
         committer.tail = tail
         committer.nextCollection = opened.nextCollection
         committer.trimHorizon = Version(opened.trimHorizon)
-        let replay = LogReplay(store: store, catalog: opened.catalog, limits: options.limits)
-        let books = try replay.keepBooks(through: last)
-        let expiries = try replay.index(
-            after: .none, through: last, superseded: books.superseded,
-            workerCount: min(opened.options.partitionCount, max(1, options.loopCount)))
-        committer.trimmer = books.trimmer
-        for item in expiries { committer.expiries.insert(item) }
-        for view in opened.catalog.collections.values { committer.rebuildUniques(view) }
+        shelf = SnapshotShelf(dataDirectory: options.directory)
+        let begun = try StartUp(
+            store: store, meta: opened, reader: reader,
+            threadCount: min(opened.options.partitionCount, max(1, options.loopCount)),
+            last: last, shelf: shelf, progress: progress
+        ).run()
+        shared.setCatalog(begun.catalog)
+        committer.trimmer = begun.trimmer
+        committer.expiries = ExpiryQueue(begun.expiries)
+        for view in begun.catalog.collections.values { committer.rebuildUniques(view) }
         shared.publish(last.version)
+        shared.snapshots.note(shelf.items(), of: opened)
         // Overdue documents are gone before anybody asks.
         while let next = committer.expiries.nextMilliseconds, next <= Clock.wallMilliseconds(),
             committer.expiryPauseEnd == 0, shared.writeRefusal() == nil
@@ -74,9 +95,10 @@ package final class Engine: Sendable {
             committer.expireDue(limit: 10_000)
         }
         recovery = Recovery(
-            entryCount: books.entryCount,
-            documentCount: opened.catalog.collections.values.reduce(0) { $0 + $1.documentCount },
-            milliseconds: Int((Clock.monotonicNanoseconds() - started) / 1_000_000))
+            entryCount: begun.entryCount,
+            documentCount: begun.catalog.collections.values.reduce(0) { $0 + $1.documentCount },
+            milliseconds: Int((Clock.monotonicNanoseconds() - started) / 1_000_000),
+            snapshot: begun.snapshot, notes: begun.notes)
         runner = JobRunner(shared: shared)
         builders = VectorBuilders(
             shared: shared,
@@ -90,18 +112,21 @@ package final class Engine: Sendable {
         committer.start()
         runner.start(self)
         resumePendingChanges(opened.pending)
-        if books.hasOrphans {
+        if begun.hasOrphans {
             let id = shared.jobs.add(kind: "CLEAN", collection: "")
             run(Job(id: id) { try CleanJob().run($0) })
         }
     }
 
     /// Commits what was taken in and stops all threads. Call once, after the loops have stopped.
-    package func close() {
+    ///
+    /// - Parameter takesSnapshot: whether the next start should find one; nil: as the options say.
+    package func close(takesSnapshot: Bool? = nil) {
         runner.stop()
         recallThread.stop()
         committer.stop()
         builders.stop()
+        if takesSnapshot ?? shared.settings.snapshots.isTakenAtStop { takeSnapshotAtStop() }
     }
 
     /// A context for one event loop or one background task.

@@ -8,6 +8,22 @@ package enum Durability: Equatable, Sendable {
     case interval(milliseconds: Int)
 }
 
+/// When snapshots are taken, and which are kept.
+package struct SnapshotOptions: Sendable, Equatable {
+    /// Level of zstd, 1...19; 0 compresses nothing.
+    package var level = 1
+    /// Time after which one is taken by itself if anything was written; 0: never.
+    package var everyMilliseconds: Int64 = 0
+    /// Writes after which one is taken by itself; 0: never.
+    package var everyWriteCount = 0
+    /// Snapshots taken by themselves that are kept.
+    package var keepCount = 2
+    /// Whether an orderly stop leaves one for the next start.
+    package var isTakenAtStop = false
+
+    package init() {}
+}
+
 /// How an engine is opened.
 package struct EngineOptions: Sendable {
     /// The data directory.
@@ -24,6 +40,7 @@ package struct EngineOptions: Sendable {
     /// Bytes of the ledger beyond which writes that add documents are refused; 0 = no bound.
     package var memoryByteCountMax = 0
     package var limits = Limits()
+    package var snapshots = SnapshotOptions()
 
     package init(directory: String, partitionCount: Int, loopCount: Int) {
         self.directory = directory

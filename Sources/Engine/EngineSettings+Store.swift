@@ -1,4 +1,4 @@
-import DocumentStore
+package import DocumentStore
 import Partition
 package import Primitives
 import Synchronization
@@ -6,7 +6,10 @@ import Synchronization
 /// Bytes of the server's own in the meta table, and sizes of single things.
 extension Engine {
     /// What was saved under a name; nil if nothing was.
-    package func setting(_ name: String) -> [UInt8]? {
+    package func setting(_ name: String) -> [UInt8]? { Self.setting(name, in: store) }
+
+    /// The same of a store without its engine.
+    package static func setting(_ name: String, in store: LogStore) -> [UInt8]? {
         guard let reader = try? store.makeReader(), (try? reader.begin()) != nil else { return nil }
         defer { reader.end() }
         return try? reader.meta(MetaKey.settingPrefix + name)

@@ -9,6 +9,7 @@ package struct EngineSettings: Sendable {
     /// Most bytes of superseded versions; 0 leaves it to the percentage.
     package var retentionByteCount = 0
     package var memoryByteCountMax: Int
+    package var snapshots = SnapshotOptions()
 }
 
 /// Where finished writes go.
@@ -27,6 +28,7 @@ package final class EngineShared: Sendable {
     package let pins = Pins()
     package let jobs = JobTable()
     package let recall = RecallMonitor()
+    package let snapshots = SnapshotMonitor()
     let catalogGeneration = Atomic<UInt64>(1)
     private let catalogBox: Mutex<Catalog>
     private let settingsBox: Mutex<EngineSettings>
@@ -56,7 +58,7 @@ package final class EngineShared: Sendable {
             EngineSettings(
                 retentionMilliseconds: options.retentionMilliseconds,
                 retentionPercent: options.retentionPercent,
-                memoryByteCountMax: options.memoryByteCountMax))
+                memoryByteCountMax: options.memoryByteCountMax, snapshots: options.snapshots))
     }
 
     // MARK: - Catalogue

@@ -15,6 +15,14 @@ struct ExpiryQueue {
 
     private var heap: [Item] = []
 
+    init() {}
+
+    /// Complexity: O(items · log items).
+    init(_ items: [Item]) { for item in items { insert(item) } }
+
+    /// All items, in no order.
+    var items: [Item] { heap }
+
     /// When the soonest item is due.
     var nextMilliseconds: Int64? { heap.first?.milliseconds }
 

@@ -96,6 +96,7 @@ final class JobRunner: @unchecked Sendable {
             if isBusy { continue }
             ticks += 1
             if ticks % 50 == 0 { giveMemoryBack() }
+            if ticks % 100 == 0 { engine?.takeSnapshotIfDue() }
         }
     }
 

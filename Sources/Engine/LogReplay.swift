@@ -20,6 +20,7 @@ struct LogReplay {
     let store: LogStore
     let catalog: Catalog
     let limits: Limits
+    var progress: StartProgress?
 
     /// What the first pass learns.
     struct Books {
@@ -174,11 +175,13 @@ final class ReplayShare: @unchecked Sendable {
     func slice(from: LogKey, _ reader: LogReader) throws(StoreError) -> LogKey? {
         try reader.begin()
         defer { reader.end() }
+        let before = entryCount
         let next = try reader.scan(from: from, through: last, countMax: 2_000) { entry in
             entryCount += 1
             take(entry, reader)
             return failure == nil
         }
+        replay.progress?.didReplay(entryCount - before)
         if let failure { throw failure }
         return next
     }

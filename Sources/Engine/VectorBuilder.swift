@@ -24,10 +24,13 @@ final class VectorBuilders: @unchecked Sendable {
     /// Rises with each wake-up, so that none is lost between a look around and the wait.
     private var wakeCount = 0
     private var threads: [pthread_t] = []
+    /// Held by each thread while it changes a graph.
+    private let changes: [Guarded<Void>]
 
     init(shared: EngineShared, threadCount: Int) {
         self.shared = shared
         self.threadCount = max(1, threadCount)
+        changes = (0..<max(1, threadCount)).map { _ in Guarded(()) }
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
@@ -69,6 +72,15 @@ final class VectorBuilders: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
+    /// Runs `body` while no thread changes a graph: they stand between two steps. For milliseconds,
+    /// without a partition's lock.
+    func whileStill<T>(_ body: () throws -> T) rethrows -> T { try holding(0, body) }
+
+    private func holding<T>(_ index: Int, _ body: () throws -> T) rethrows -> T {
+        if index == changes.count { return try body() }
+        return try changes[index].withLock { _ in try holding(index + 1, body) }
+    }
+
     fileprivate var mustStop: Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -99,7 +111,7 @@ final class VectorBuilders: @unchecked Sendable {
                 partition.lock.lockForReading()
                 let fields = partition.vectorFields
                 partition.lock.unlock()
-                for field in fields where work(on: field, partition) { worked = true }
+                for field in fields where work(on: field, partition, index) { worked = true }
             }
         }
         return worked
@@ -108,12 +120,16 @@ final class VectorBuilders: @unchecked Sendable {
     /// Steps of one graph before others have their turn.
     private static let stepCount = 64
 
-    private func work(on field: VectorField, _ partition: CollectionPartition) -> Bool {
+    private func work(
+        on field: VectorField, _ partition: CollectionPartition, _ index: Int
+    ) -> Bool {
         var count = 0
         while count < Self.stepCount, field.index.planNext(partition.lock) {
-            partition.lock.lockForWriting()
-            field.index.apply()
-            partition.lock.unlock()
+            changes[index].withLock { _ in
+                partition.lock.lockForWriting()
+                field.index.apply()
+                partition.lock.unlock()
+            }
             count += 1
         }
         return count > 0

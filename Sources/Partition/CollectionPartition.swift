@@ -29,8 +29,8 @@ package final class CollectionPartition: @unchecked Sendable {
     /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
     let idOrder = NumericColumn(kind: .integer)
     /// What all ids ever seen begin with.
-    private(set) var commonIDPrefix: [UInt8] = []
-    private var hasSeenID = false
+    var commonIDPrefix: [UInt8] = []
+    var hasSeenID = false
 
     package init(schema: Schema) {
         for field in schema.fields {

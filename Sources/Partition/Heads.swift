@@ -20,17 +20,17 @@ package final class Heads {
     /// The row of a tombstone.
     package static let noSlot = Slot.max
 
-    private let index = GrowableBuffer<UInt32>(fill: 0, capacity: 16)
-    private var mask = 15
-    private let hashes = GrowableBuffer<UInt64>(fill: 0)
-    private let keys = GrowableBuffer<UInt64>(fill: 0)
-    private let slots = GrowableBuffer<Slot>(fill: Heads.noSlot)
-    private let idHandles = GrowableBuffer<UInt64>(fill: 0)
-    private let freeNumbers = GrowableBuffer<UInt32>(fill: 0)
-    private var arena = ByteArena()
+    let index = GrowableBuffer<UInt32>(fill: 0, capacity: 16)
+    var mask = 15
+    let hashes = GrowableBuffer<UInt64>(fill: 0)
+    let keys = GrowableBuffer<UInt64>(fill: 0)
+    let slots = GrowableBuffer<Slot>(fill: Heads.noSlot)
+    let idHandles = GrowableBuffer<UInt64>(fill: 0)
+    let freeNumbers = GrowableBuffer<UInt32>(fill: 0)
+    var arena = ByteArena()
 
     /// Document numbers with a head, tombstones among them.
-    package private(set) var count = 0
+    package internal(set) var count = 0
 
     package init() { index.resize(to: 16) }
 
@@ -124,7 +124,7 @@ package final class Heads {
         count -= 1
     }
 
-    private func place(_ number: UInt32, hash: UInt64) {
+    func place(_ number: UInt32, hash: UInt64) {
         var position = Int(truncatingIfNeeded: hash) & mask
         let table = index.base
         while table[position] != 0 { position = (position + 1) & mask }

@@ -18,16 +18,16 @@ import Primitives
 /// 2. `live` = rows with born ≠ 0 and died = 0. Keys in both queues never fall.
 /// 3. A free slot has born = 0 and no value in any column.
 final class RowTable {
-    private let born = GrowableBuffer<UInt64>(fill: 0)
-    private let died = GrowableBuffer<UInt64>(fill: 0)
-    private let numbers = GrowableBuffer<UInt32>(fill: 0)
+    let born = GrowableBuffer<UInt64>(fill: 0)
+    let died = GrowableBuffer<UInt64>(fill: 0)
+    let numbers = GrowableBuffer<UInt32>(fill: 0)
     let live = Bitmap()
-    private let freeSlots = GrowableBuffer<Slot>(fill: 0)
-    private let births = GrowableBuffer<Birth>(fill: Birth(key: 0, slot: 0))
-    private let deaths = GrowableBuffer<Slot>(fill: 0)
-    private var deathsHead = 0
+    let freeSlots = GrowableBuffer<Slot>(fill: 0)
+    let births = GrowableBuffer<Birth>(fill: Birth(key: 0, slot: 0))
+    let deaths = GrowableBuffer<Slot>(fill: 0)
+    var deathsHead = 0
     /// The newest key that changed any row.
-    private var lastChange: UInt64 = 0
+    var lastChange: UInt64 = 0
 
     struct Birth: BitwiseCopyable {
         var key: UInt64
@@ -37,7 +37,7 @@ final class RowTable {
     /// One past the largest slot ever used.
     var slotBound: Int { born.count }
     /// Rows that are the newest version of their document.
-    private(set) var liveCount = 0
+    var liveCount = 0
     /// Rows that are dead and not yet freed.
     var deadCount: Int { deaths.count - deathsHead }
 

@@ -41,13 +41,13 @@ package final class VectorField {
     package internal(set) var isReady: Bool
     /// Vectors that an index being built cannot hold: its schema was not theirs.
     private(set) var rejectedCount = 0
-    private let nodes = GrowableBuffer<UInt32>(fill: VectorField.none)
-    private let rows = GrowableBuffer<Slot>(fill: 0)
-    private let uses = GrowableBuffer<UInt32>(fill: 0)
-    private let sources = GrowableBuffer<UInt64>(fill: 0)
+    let nodes = GrowableBuffer<UInt32>(fill: VectorField.none)
+    let rows = GrowableBuffer<Slot>(fill: 0)
+    let uses = GrowableBuffer<UInt32>(fill: 0)
+    let sources = GrowableBuffer<UInt64>(fill: 0)
     /// Rows in use whose node has another number than they have, or that have none. Where documents
     /// come once and all bring vectors there are none: a bitmap of rows then is one of nodes.
-    private let strangers = Bitmap()
+    let strangers = Bitmap()
 
     /// No node.
     static var none: UInt32 { .max }

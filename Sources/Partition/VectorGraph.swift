@@ -7,13 +7,13 @@ import VectorIndex
 /// Thread rule: that of the indexes: `append`, `retire`, `release` and `apply` under the writer
 /// lock, searches and figures under the reader lock, `plan` by one builder without a lock.
 package final class VectorGraph {
-    private enum Kind {
+    enum Kind {
         case hnsw(HNSWGraph, HNSWPlan)
         case ivf(IVFIndex, IVFPlan)
         case flat(FlatIndex)
     }
 
-    private let kind: Kind
+    let kind: Kind
     private let dimensions: Int
     /// Lists that a search of an inverted file looks at where a request does not say.
     private let probeCount: Int
@@ -119,7 +119,7 @@ package final class VectorGraph {
         }
     }
 
-    private var live: UnsafePointer<UInt64> {
+    var live: UnsafePointer<UInt64> {
         switch kind {
         case .hnsw(let index, _): UnsafePointer(index.live)
         case .ivf(let index, _): index.live

@@ -12,15 +12,15 @@ import Glibc
 package struct ByteArena: ~Copyable {
     @usableFromInline var base: UnsafeMutableRawPointer
     private var capacity: Int
-    private var used: Int
-    private var freeHeads: [UInt64]
-    private var freeBytes = 0
+    var used: Int
+    var freeHeads: [UInt64]
+    var freeBytes = 0
 
     /// Longest string, in bytes.
     package static let lengthMax = 65_535
     /// The handle of the empty string, which takes no place.
     package static let empty: UInt64 = 0
-    private static let none = UInt64.max
+    static let none = UInt64.max
 
     /// An empty arena.
     package init() {
@@ -38,7 +38,7 @@ package struct ByteArena: ~Copyable {
     }
 
     /// The class of a length and the bytes of that class.
-    private static func sizeClass(_ length: Int) -> (index: Int, bytes: Int) {
+    static func sizeClass(_ length: Int) -> (index: Int, bytes: Int) {
         if length <= 128 { return ((length + 7) / 8, (length + 7) / 8 * 8) }
         let shift = Int.bitWidth - (length - 1).leadingZeroBitCount - 3
         let quarter = (length - 1) >> shift
@@ -63,6 +63,8 @@ package struct ByteArena: ~Copyable {
         }
         // SAFETY: offset + size.bytes <= used <= capacity, and the source is the caller's memory.
         (base + offset).copyMemory(from: source, byteCount: bytes.count)
+        // What a string does not fill is zero: equal histories give equal arenas.
+        memset(base + offset + bytes.count, 0, size.bytes - bytes.count)
         return UInt64(offset) << 16 | UInt64(bytes.count)
     }
 
@@ -85,7 +87,7 @@ package struct ByteArena: ~Copyable {
         UnsafeRawBufferPointer(start: base + Int(handle >> 16), count: Int(handle & 0xFFFF))
     }
 
-    private mutating func grow(_ needed: Int) {
+    mutating func grow(_ needed: Int) {
         let next = max(needed, capacity + capacity / 4)
         guard let raw = realloc(base, next) else { fatalError("out of memory: \(next) bytes") }
         base = raw

@@ -1,5 +1,6 @@
 package import Documents
 package import GeoIndex
+import Primitives
 
 /// A field's stable number within its collection: given once, never reused, kept by `ALTER`.
 package typealias FieldNumber = UInt16
@@ -163,6 +164,14 @@ package struct Field: Sendable {
 
     package var number: FieldNumber { definition.number }
     package var type: FieldType { definition.type }
+
+    /// A hash of all that the field's index depends on: path, number and definition. Equal in all
+    /// processes, so that it may be stored.
+    package var shape: UInt64 {
+        var bytes = Array("\(path)\u{0}\(number)\u{0}\(isMultiValued)\(isInsideArray)\u{0}".utf8)
+        Schema.json(of: definition).serialize(into: &bytes)
+        return bytes.withUnsafeBytes { Hash64.hash($0, seed: 0x7368_6170) }
+    }
 
     /// Whether the field's vectors are indexed.
     package var hasVectorIndex: Bool {

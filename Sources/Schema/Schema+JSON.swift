@@ -87,7 +87,8 @@ extension Schema {
         .object(JSONObject(definitions.map { (key: $0.name, value: json(of: $0)) }))
     }
 
-    private static func json(of d: FieldDefinition) -> JSON {
+    /// The definition of one field, as in ``json``.
+    static func json(of d: FieldDefinition) -> JSON {
         var members: [(key: String, value: JSON)] = [
             (key: "type", value: .string(d.place.isFlat ? "2d" : d.type.name))
         ]

@@ -91,6 +91,15 @@ package final class AisleServer: Sendable {
         return state.listening.withLock { $0 }
     }
 
+    /// Gives the loops other handlers: their own ones once the engine is open.
+    package func replaceHandlers(_ factory: @escaping HandlerFactory) async {
+        for context in state.loops.withLock({ $0 }) {
+            try? await context.loop.submit {
+                context.handler = factory(context.index, context.loop)
+            }.get()
+        }
+    }
+
     private func makeLoops() async {
         var contexts: [LoopContext] = []
         for (index, loop) in eventLoops.enumerated() {

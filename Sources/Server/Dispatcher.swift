@@ -212,9 +212,8 @@ final class Dispatcher {
         case .unwatch: reply.ok()
         case .create, .alter, .drop, .describe, .collections, .alias, .put, .patch, .fetch, .mfetch,
             .remove, .export, .find, .count, .similar, .recommend, .nearby, .within, .cover,
-            .delivers,
-            .explain, .more, .multi, .exec, .discard, .health, .stats, .recall, .jobs, .reshard,
-            .compact:
+            .delivers, .explain, .more, .multi, .exec, .discard, .health, .stats, .recall, .jobs,
+            .reshard, .compact, .snapshot:
             preconditionFailure("the command handler's command")
         }
         return .replied

@@ -11,6 +11,8 @@ import Synchronization
 package final class EngineService: Sendable {
     package let engine: Engine
     private let cursorSecret: (UInt64, UInt64)
+    /// Whether the stop under way is to leave a snapshot, if its settings say so.
+    private let savesAtStop = Atomic<Bool>(true)
     private let routes = Mutex<[Int: Route]>([:])
 
     private struct Route: Sendable {
@@ -40,6 +42,11 @@ package final class EngineService: Sendable {
     /// Forgets the handlers, so that they and their readers go with the loops.
     package func dropHandlers() { routes.withLock { $0 = [:] } }
 
+    /// Closes the engine; `SHUTDOWN NOSAVE` leaves no snapshot.
+    package func close() {
+        engine.close(takesSnapshot: savesAtStop.load(ordering: .relaxed) ? nil : false)
+    }
+
     private func deliver(_ completions: [WriteCompletion]) {
         var byLoop: [Int: [WriteCompletion]] = [:]
         for completion in completions {
@@ -64,6 +71,9 @@ package final class EngineService: Sendable {
         hooks.loadAccounts = { engine.setting("accounts") }
         hooks.saveAccounts = { bytes in engine.saveSetting("accounts", bytes) }
         hooks.metrics = { EngineMetrics.text(engine) }
+        hooks.shutdown = { [weak self] save in
+            self?.savesAtStop.store(save, ordering: .relaxed)
+        }
         hooks.settingChanged = { name, value in Self.apply(name, value, engine) }
         return hooks
     }
@@ -79,6 +89,25 @@ package final class EngineService: Sendable {
         case "max-memory":
             guard let bytes = SettingUnits.bytes(value) else { return "a number of bytes" }
             engine.shared.updateSettings { $0.memoryByteCountMax = bytes }
+        case "snapshot-every":
+            guard let milliseconds = SettingUnits.milliseconds(value) else { return "a duration" }
+            engine.shared.updateSettings {
+                $0.snapshots.everyMilliseconds = Int64(milliseconds)
+            }
+        case "snapshot-writes", "snapshot-keep", "snapshot-level":
+            guard let number = Int(value) else { return "a number" }
+            engine.shared.updateSettings { settings in
+                switch name {
+                case "snapshot-writes": settings.snapshots.everyWriteCount = number
+                case "snapshot-keep": settings.snapshots.keepCount = number
+                default: settings.snapshots.level = number
+                }
+            }
+        case "snapshot-at-stop":
+            engine.shared.updateSettings {
+                $0.snapshots.isTakenAtStop = !["no", "false", "0", "off"].contains(
+                    value.lowercased())
+            }
         default:
             break
         }
@@ -98,6 +127,7 @@ package final class EngineService: Sendable {
             ("commit_queue_bytes", "\(queue.byteCount)"),
             ("recovery_entries", "\(engine.recovery.entryCount)"),
             ("recovery_ms", "\(engine.recovery.milliseconds)"),
+            ("recovery_snapshot", engine.recovery.snapshot ?? ""),
         ]
         if let figures = engine.storeStatistics() {
             storage += [
@@ -109,11 +139,25 @@ package final class EngineService: Sendable {
         }
         return [
             ServerHooks.Section(title: "Storage", lines: storage),
+            ServerHooks.Section(title: "Snapshots", lines: snapshotLines(engine)),
             ServerHooks.Section(title: "Collections", lines: collectionLines(engine)),
             ServerHooks.Section(title: "Indexes", lines: indexLines(engine)),
             ServerHooks.Section(title: "Recall", lines: recallLines(engine)),
             ServerHooks.Section(title: "Shards", lines: shardLines(engine)),
             ServerHooks.Section(title: "Jobs", lines: jobLines(engine)),
+        ]
+    }
+
+    private static func snapshotLines(_ engine: Engine) -> [(key: String, value: String)] {
+        let figures = engine.shared.snapshots.figures
+        return [
+            ("snapshots", "\(engine.shared.snapshots.items.count)"),
+            ("snapshot_newest_version", "\(figures.version.rawValue)"),
+            ("snapshots_taken", "\(figures.takenCount)"),
+            ("snapshots_failed", "\(figures.failedCount)"),
+            ("snapshot_last_bytes", "\(figures.byteCount)"),
+            ("snapshot_last_ms", "\(figures.milliseconds)"),
+            ("snapshot_last_pause_us", "\(figures.pauseMicroseconds)"),
         ]
     }
 

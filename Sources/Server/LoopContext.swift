@@ -14,7 +14,8 @@ final class LoopContext: @unchecked Sendable {
     let state: ServerState
     let pool = ReplyBufferPool()
     let metrics: LoopMetrics
-    let handler: any CommandHandler
+    /// Replaced once, when the data directory is open.
+    var handler: any CommandHandler
     let gates: [CommandGate]
     let table = CommandTable.shared
     /// Live connections by session id.

@@ -38,6 +38,12 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var slowlogMicroseconds = 10_000
     package var slowlogEntriesMax = 128
     package var shutdownSeconds = 10
+    /// 0: never.
+    package var snapshotMilliseconds = 3_600_000
+    package var snapshotWriteCount = 1_000_000
+    package var snapshotKeepCount = 2
+    package var snapshotLevel = 1
+    package var snapshotAtStop = true
     /// Bounds of requests, documents and replies.
     package var limits = Limits()
     /// The file that `CONFIG REWRITE` writes; not a setting itself.

@@ -156,6 +156,36 @@ package struct Setting: Sendable {
                 "How long a shutdown waits for clients to take their replies.",
                 restart: false
             ),
+            .duration(
+                "snapshot-every",
+                \.snapshotMilliseconds,
+                "Time after which a snapshot is taken if anything was written; 0s for never.",
+                restart: false
+            ),
+            .number(
+                "snapshot-writes",
+                \.snapshotWriteCount,
+                0...(1 << 40),
+                "Writes after which a snapshot is taken; 0 for never.",
+                restart: false
+            ),
+            .number(
+                "snapshot-keep",
+                \.snapshotKeepCount,
+                1...1_000,
+                "Snapshots taken by the server itself that are kept.",
+                restart: false
+            ),
+            .number(
+                "snapshot-level",
+                \.snapshotLevel,
+                0...19,
+                "How hard snapshots are compressed, by zstd; 0 for not at all.",
+                restart: false
+            ),
+            .flag(
+                "snapshot-at-stop", \.snapshotAtStop,
+                "Leave a snapshot of the indexes when the server stops in order."),
         ] + bounds
 
     /// Bounds of single requests and of what they may hold; see `Limits`.

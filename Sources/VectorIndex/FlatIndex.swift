@@ -38,7 +38,7 @@ package struct FlatConfiguration: Sendable, Equatable {
 // proof that the class may be called Sendable.
 package final class FlatIndex: @unchecked Sendable {
     package let configuration: FlatConfiguration
-    private let nodes: FlatNodes
+    let nodes: FlatNodes
 
     /// An empty index.
     ///

@@ -18,20 +18,20 @@ import CKernels
 /// The slots of one index.
 final class FlatNodes {
     let rows: VectorRows
-    private var liveWords: ReservedArray<UInt64>
-    private var stateRows: ReservedArray<UInt8>
+    var liveWords: ReservedArray<UInt64>
+    var stateRows: ReservedArray<UInt8>
     /// One bit per node; whole words, zero beyond the last node.
     let live: UnsafeMutablePointer<UInt64>
-    private let states: UnsafeMutablePointer<UInt8>
-    private var free: [UInt32] = []
+    let states: UnsafeMutablePointer<UInt8>
+    var free: [UInt32] = []
     /// Slots in use or free: nodes are below it.
-    private(set) var nodeCount = 0
+    var nodeCount = 0
     /// Nodes that are live.
-    private(set) var liveCount = 0
+    var liveCount = 0
 
-    private static var used: UInt8 { 1 }
-    private static var held: UInt8 { 2 }
-    private static var released: UInt8 { 4 }
+    static var used: UInt8 { 1 }
+    static var held: UInt8 { 2 }
+    static var released: UInt8 { 4 }
 
     /// No slots yet.
     ///

@@ -64,14 +64,14 @@ package final class HNSWGraph: @unchecked Sendable {
     /// The walks' view of the memory below: fixed addresses.
     let view: GraphView
 
-    private var links: ReservedArray<UInt32>
-    private var upper: ReservedArray<UInt32>
-    private var upperRows: ReservedArray<UInt32>
-    private var parentRows: ReservedArray<UInt32>
-    private var levelRows: ReservedArray<UInt8>
-    private var liveWords: ReservedArray<UInt64>
-    private var stateRows: ReservedArray<UInt8>
-    private var releasedRows: ReservedArray<Bool>
+    var links: ReservedArray<UInt32>
+    var upper: ReservedArray<UInt32>
+    var upperRows: ReservedArray<UInt32>
+    var parentRows: ReservedArray<UInt32>
+    var levelRows: ReservedArray<UInt8>
+    var liveWords: ReservedArray<UInt64>
+    var stateRows: ReservedArray<UInt8>
+    var releasedRows: ReservedArray<Bool>
 
     // Fixed addresses, so that reads need no access to the owning arrays.
     let parents: UnsafeMutablePointer<UInt32>
@@ -82,16 +82,16 @@ package final class HNSWGraph: @unchecked Sendable {
 
     // Changed by append, retire and release.
     /// Slots in use or free: nodes are below it.
-    package private(set) var nodeCount = 0
+    package internal(set) var nodeCount = 0
     /// Nodes in the index and not retired.
-    package private(set) var liveCount = 0
-    private var sequence: UInt64 = 0
-    private var free: [UInt32] = []
-    private var operations: [HNSWOperation] = []
-    private var operationHead = 0
+    package internal(set) var liveCount = 0
+    var sequence: UInt64 = 0
+    var free: [UInt32] = []
+    var operations: [HNSWOperation] = []
+    var operationHead = 0
     /// Nodes that wait for their link, in order, from `tailHead` on.
-    private(set) var tail: [UInt32] = []
-    private(set) var tailHead = 0
+    var tail: [UInt32] = []
+    var tailHead = 0
 
     // Changed by apply alone.
     /// Where searches start, or `none`.
@@ -110,10 +110,10 @@ package final class HNSWGraph: @unchecked Sendable {
     var linkedEnd = 0
     /// The dead nodes of the graph, in the order of their unlinks.
     var deadNodes: [UInt32] = []
-    private var upperCount = 0
+    var upperCount = 0
     /// Rows above the base that waiting links will take.
-    private var upperPending = 0
-    private var upperFree: [[UInt32]] = Array(repeating: [], count: 32)
+    var upperPending = 0
+    var upperFree: [[UInt32]] = Array(repeating: [], count: 32)
 
     /// States of a slot, as bits; changed by apply alone.
     enum State {
@@ -232,7 +232,7 @@ package final class HNSWGraph: @unchecked Sendable {
     private func isUnlinked(_ node: UInt32) -> Bool { levels[Int(node)] == Self.unlinkedLevel }
 
     /// The level of a node that is swept.
-    private static var unlinkedLevel: UInt8 { .max }
+    static var unlinkedLevel: UInt8 { .max }
 
     /// Whether the node is in the index and not retired.
     package func isLive(_ node: UInt32) -> Bool {

@@ -50,25 +50,25 @@ package final class IVFIndex: @unchecked Sendable {
     package let configuration: IVFConfiguration
     let nodes: FlatNodes
     /// Changed by apply alone.
-    private(set) var lists: IVFLists
+    var lists: IVFLists
 
     // Changed by append and release; the heads by apply.
-    private var operations: [IVFOperation] = []
-    private var operationHead = 0
-    private(set) var tail: [UInt32] = []
-    private(set) var tailHead = 0
+    var operations: [IVFOperation] = []
+    var operationHead = 0
+    var tail: [UInt32] = []
+    var tailHead = 0
 
     // What training is decided by; changed by apply alone.
     /// Members when the centres were made.
-    private(set) var trainedCount = 0
+    var trainedCount = 0
     /// Mean distance of members from their centres when those were made.
-    private var trainedDistance = 0.0
-    private var linksSince = 0
-    private var unlinksSince = 0
-    private var distanceSince = 0.0
-    private var postponedUntil = 0
+    var trainedDistance = 0.0
+    var linksSince = 0
+    var unlinksSince = 0
+    var distanceSince = 0.0
+    var postponedUntil = 0
     /// Trainings that are done.
-    package private(set) var trainingCount = 0
+    package internal(set) var trainingCount = 0
     /// The training under way: the builder's alone.
     var training: IVFTraining?
 

@@ -71,9 +71,9 @@ final class VectorRows {
     let storage: VectorStorage
     let originals: VectorOriginals
     let rowCountMax: Int
-    private var codes: ReservedArray<UInt8>
-    private var factors: ReservedArray<ck_code_factor>
-    private var exact: ReservedArray<UInt8>
+    var codes: ReservedArray<UInt8>
+    var factors: ReservedArray<ck_code_factor>
+    var exact: ReservedArray<UInt8>
     let codeStride: Int
     /// 0 if there are no rows of originals.
     let exactStride: Int

@@ -11,7 +11,8 @@ struct AisleCommand: ParsableCommand {
         abstract: "An in-memory index server for commerce documents, and its tools.",
         subcommands: [
             ServeCommand.self, LoadCommand.self, GenerateCommand.self, BenchCommand.self,
-            CLICommand.self, CompactCommand.self, VerifyCommand.self, HelpCommand.self,
+            CLICommand.self, SnapshotCommand.self, RestoreCommand.self, CompactCommand.self,
+            VerifyCommand.self, HelpCommand.self,
         ]
     )
 

@@ -33,8 +33,7 @@ struct ServeCommand: ParsableCommand {
         guard !configuration.data.isEmpty else {
             throw Failure(status: .usage, text: "serve: --data DIR is missing")
         }
-        let service = try open(configuration)
-        try serve(configuration, service)
+        try serve(configuration)
     }
 
     private func settings() throws -> ServerConfiguration {
@@ -89,7 +88,7 @@ struct ServeCommand: ParsableCommand {
         }
     }
 
-    private func open(_ configuration: ServerConfiguration) throws -> EngineService {
+    private func options(_ configuration: ServerConfiguration) throws -> EngineOptions {
         let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
         var options = EngineOptions(
             directory: configuration.data,
@@ -98,6 +97,11 @@ struct ServeCommand: ParsableCommand {
         options.retentionMilliseconds = Int64(configuration.retentionMilliseconds)
         options.memoryByteCountMax = configuration.memoryMaxBytes
         options.limits = configuration.limits
+        options.snapshots.everyMilliseconds = Int64(configuration.snapshotMilliseconds)
+        options.snapshots.everyWriteCount = configuration.snapshotWriteCount
+        options.snapshots.keepCount = configuration.snapshotKeepCount
+        options.snapshots.level = configuration.snapshotLevel
+        options.snapshots.isTakenAtStop = configuration.snapshotAtStop
         if configuration.durability.hasPrefix("interval:") {
             let text = String(configuration.durability.dropFirst("interval:".count))
             guard let milliseconds = SettingUnits.milliseconds(text), milliseconds > 0 else {
@@ -106,42 +110,52 @@ struct ServeCommand: ParsableCommand {
             }
             options.durability = .interval(milliseconds: milliseconds)
         }
+        return options
+    }
+
+    /// Listens at once, opens the directory behind that, and serves.
+    private func serve(_ configuration: ServerConfiguration) throws {
+        let options = try options(configuration)
+        let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
+        let logger = Logger(label: "aisle") { JSONLogHandler(label: $0, level: level) }
+        let store: LogStore
         do {
-            let engine = try Engine(options)
-            engine.shared.updateSettings {
-                $0.retentionByteCount = configuration.retentionBytes
-            }
-            return EngineService(engine)
+            store = try LogStore(StoreOptions(directory: configuration.data))
         } catch {
             throw Failure(
                 status: .unreachable, text: "serve: \(StoreText.text(error, configuration.data))")
         }
-    }
-
-    private func serve(_ configuration: ServerConfiguration, _ service: EngineService) throws {
-        let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
-        let logger = Logger(label: "aisle") { JSONLogHandler(label: $0, level: level) }
+        let progress = StartProgress()
+        let door = EngineDoor(store: store, progress: progress)
         let server: AisleServer
         do {
             server = try AisleServer(
-                configuration: configuration, hooks: service.hooks(), logger: logger,
-                factory: { service.makeHandler(loopIndex: $0, loop: $1) })
+                configuration: configuration, hooks: door.hooks(), logger: logger,
+                factory: { _, _ in door.makeHandler() })
         } catch {
-            service.engine.close()
             throw Failure(status: .unreachable, text: "serve: \(Self.text(error))")
         }
+        server.setLoading(true)
         let watcher = SignalWatcher(server)
         let ended = DispatchSemaphore(value: 0)
         let problem = Mutex<String?>(nil)
+        let opened = Mutex<EngineService?>(nil)
         Task {
             do throws(ServerError) {
                 let addresses = try await server.start()
-                let recovery = service.engine.recovery
-                // Written at once: a buffered line would not reach whoever waits for it.
-                let line =
-                    "ready \(addresses.joined(separator: " ")) "
-                    + "(\(recovery.documentCount) documents, \(recovery.milliseconds) ms)\n"
-                FileHandle.standardOutput.write(Data(line.utf8))
+                do throws(StoreError) {
+                    let service = EngineService(
+                        try Engine(options, store: store, progress: progress))
+                    service.engine.shared.updateSettings {
+                        $0.retentionByteCount = configuration.retentionBytes
+                    }
+                    opened.withLock { $0 = service }
+                    await admit(server, service, door, addresses, logger)
+                } catch {
+                    let text = StoreText.text(error, options.directory)
+                    problem.withLock { $0 = text }
+                    server.beginShutdown(save: false)
+                }
                 await server.waitUntilStopped()
             } catch {
                 problem.withLock { $0 = Self.text(error) }
@@ -150,11 +164,30 @@ struct ServeCommand: ParsableCommand {
         }
         ended.wait()
         withExtendedLifetime(watcher) {}
-        service.dropHandlers()
-        service.engine.close()
+        if let service = opened.withLock({ $0 }) {
+            service.dropHandlers()
+            service.close()
+        }
         if let text = problem.withLock({ $0 }) {
             throw Failure(status: .unreachable, text: "serve: \(text)")
         }
+    }
+
+    /// The engine is open: its own handlers take over, and the world is told.
+    private func admit(
+        _ server: AisleServer, _ service: EngineService, _ door: EngineDoor,
+        _ addresses: [String], _ logger: Logger
+    ) async {
+        await server.replaceHandlers { service.makeHandler(loopIndex: $0, loop: $1) }
+        door.open(service)
+        server.setLoading(false)
+        let recovery = service.engine.recovery
+        for note in recovery.notes { logger.warning("\(note)") }
+        // Written at once: a buffered line would not reach whoever waits for it.
+        let line =
+            "ready \(addresses.joined(separator: " ")) "
+            + "(\(recovery.documentCount) documents, \(recovery.milliseconds) ms)\n"
+        FileHandle.standardOutput.write(Data(line.utf8))
     }
 }
 

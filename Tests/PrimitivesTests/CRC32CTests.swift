@@ -1,6 +1,6 @@
 import Testing
 
-@testable import DocumentStore
+@testable import Primitives
 
 @Suite struct CRC32CTests {
     private func checksum(_ bytes: [UInt8]) -> UInt32 {

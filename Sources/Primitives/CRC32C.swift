@@ -1,4 +1,4 @@
-internal import CKernels
+import CKernels
 
 /// CRC-32C (Castagnoli), reflected, polynomial 0x1EDC6F41: the checksum of iSCSI, ext4 and Btrfs.
 ///

@@ -1,0 +1,108 @@
+import Documents
+import Engine
+import Primitives
+import RESP
+import Schema
+import Snapshot
+
+/// `SNAPSHOT`: whatever takes time or touches files is a job, whose number is the reply.
+extension DataHandler {
+    func snapshot(
+        _ request: RequestFrame, _ reply: inout ReplyWriter
+    ) throws(EngineError) -> Disposition {
+        if request.equals(1, "LIST") {
+            try expect(request, 2, "LIST")
+            list(&reply)
+            return .replied
+        }
+        guard engine.shared.jobs.unfinishedCount < JobTable.unfinishedMax else {
+            throw EngineError(
+                .busy, "jobs", "\(JobTable.unfinishedMax) jobs wait or run already",
+                hint: "wait for some, or JOBS CANCEL them")
+        }
+        let id: UInt64
+        if request.equals(1, "CREATE") {
+            if request.count != 2 { try expect(request, 3, "CREATE [name]") }
+            id = try engine.takeSnapshot(name: request.count > 2 ? request.string(2) : nil)
+        } else if request.equals(1, "VERIFY") {
+            try expect(request, 3, "VERIFY name")
+            id = try engine.verifySnapshot(request.string(2))
+        } else if request.equals(1, "DROP") {
+            try expect(request, 3, "DROP name")
+            id = try engine.dropSnapshot(request.string(2))
+        } else if request.equals(1, "RESTORE"), request.count > 2 {
+            id = try restore(request)
+        } else {
+            throw EngineError(
+                .syntax, "SNAPSHOT", "takes CREATE, LIST, VERIFY, DROP or RESTORE")
+        }
+        reply.integer(Int64(id))
+        return .replied
+    }
+
+    private func restore(_ request: RequestFrame) throws(EngineError) -> UInt64 {
+        var moment = SnapshotMoment.end
+        var (name, source): (String?, String?) = (nil, nil)
+        var index = 3
+        while index < request.count {
+            guard index + 1 < request.count else {
+                throw EngineError(.syntax, request.string(index), "needs a value")
+            }
+            let value = request.string(index + 1)
+            if request.equals(index, "AT") {
+                if let version = UInt64(value) {
+                    moment = .version(Version(version))
+                } else if let time = try? DateTime.parse(value) {
+                    moment = .time(time)
+                } else {
+                    throw EngineError(.invalid, "AT", "is a version or a time")
+                }
+            } else if request.equals(index, "AS") {
+                guard Schema.isValidName(value) else {
+                    throw EngineError(.invalid, "AS", "is no name for a collection")
+                }
+                name = value
+            } else if request.equals(index, "ONLY") {
+                source = value
+            } else {
+                throw EngineError(
+                    .syntax, request.string(index), "is no option of this command",
+                    hint: "COMMAND DOCS lists them")
+            }
+            index += 2
+        }
+        guard name != nil || source == nil else {
+            throw EngineError(.syntax, "ONLY", "needs AS, the name to restore it under")
+        }
+        return try engine.restoreSnapshot(
+            request.string(2), moment: moment,
+            target: name.map { RestoreJob.Target(source: source, name: $0) })
+    }
+
+    private func expect(
+        _ request: RequestFrame, _ count: Int, _ form: String
+    ) throws(EngineError) {
+        guard request.count == count else { throw EngineError(.syntax, "SNAPSHOT", "is \(form)") }
+    }
+
+    /// As of the last change: no file is opened here.
+    private func list(_ reply: inout ReplyWriter) {
+        let items = engine.shared.snapshots.items
+        reply.array(items.count)
+        for item in items {
+            reply.map(6)
+            reply.bulk("name")
+            reply.bulk(item.name)
+            reply.bulk("version")
+            reply.integer(Int64(item.header?.version.rawValue ?? 0))
+            reply.bulk("created")
+            reply.bulk(item.header.map { DateTime.format($0.createdMilliseconds) } ?? "")
+            reply.bulk("bytes")
+            reply.integer(item.byteCount)
+            reply.bulk("documents")
+            reply.bulk(item.header.map { $0.hasEntries ? "yes" : "no" } ?? "")
+            reply.bulk("state")
+            reply.bulk(item.problem == nil ? "ok" : "damaged")
+        }
+    }
+}

@@ -1,0 +1,194 @@
+import DocumentStore
+package import Primitives
+import Snapshot
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Makes a data directory of a snapshot's file alone: on this machine or another.
+///
+/// ```
+/// DIR.restoring   log, meta table, a copy of the snapshot ── synced, renamed ──> DIR
+/// ```
+/// A start then takes the indexes from the copy: no graph is linked again, whatever the number of
+/// shards. A restore to an earlier moment has no copy: its indexes are built from the log.
+package struct DirectoryRestore {
+    let path: String
+    let directory: String
+    let moment: SnapshotMoment
+
+    package init(path: String, directory: String, moment: SnapshotMoment = .end) {
+        self.path = path
+        var directory = directory
+        while directory.count > 1, directory.last == "/" { directory.removeLast() }
+        self.directory = directory
+        self.moment = moment
+    }
+
+    /// What was restored.
+    package struct Report: Sendable {
+        package var entryCount = 0
+        package var vectorCount = 0
+        package var version = Version.zero
+    }
+
+    /// Bytes of one commit.
+    private static let commitByteCount = 64 << 20
+
+    private var temporary: String { directory + ".restoring" }
+
+    /// - Parameter progress: gets bytes that were read, and of how many.
+    /// - Throws: `SnapshotError`, `StoreError`, `EngineError`: `DUPLICATE` where the directory holds
+    ///   something, `GAP` for a moment that the snapshot does not reach back to.
+    package func run(_ progress: (Int, Int) -> Void) throws -> Report {
+        let file = try SnapshotFile(path: path)
+        let log = try SnapshotLog(file, name: path)
+        try requireEmpty()
+        Self.removeTree(temporary)
+        do {
+            let report = try fill(log, progress)
+            if moment == .end { try copy() }
+            guard rename(temporary, directory) == 0 else { throw SnapshotError.io(code: errno) }
+            try syncParent()
+            return report
+        } catch {
+            Self.removeTree(temporary)
+            if let error = error as? SectionError { throw Self.translate(error) }
+            throw error
+        }
+    }
+
+    private static func translate(_ error: SectionError) -> SnapshotError {
+        if case .io(let code) = error { return .io(code: code) }
+        return .damaged(.section(SectionID(.entries)))
+    }
+
+    private func requireEmpty() throws(EngineError) {
+        guard let folder = opendir(directory) else { return }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name == "." || name == ".." { continue }
+            throw EngineError(
+                .duplicate, "data", "the directory is not empty", hint: "name a new one")
+        }
+    }
+
+    private func fill(_ log: SnapshotLog, _ progress: (Int, Int) -> Void) throws -> Report {
+        let store = try LogStore(StoreOptions(directory: temporary))
+        let writer = try store.makeWriter()
+        let total = log.byteCount
+        var report = Report()
+        var (done, uncommitted) = (0, 0)
+        func count(_ bytes: Int) throws {
+            done += bytes
+            uncommitted += bytes
+            guard uncommitted > Self.commitByteCount else { return }
+            uncommitted = 0
+            try writer.commit()
+            progress(done, total)
+            try writer.begin()
+        }
+        try writer.begin()
+        var horizon = Version.zero
+        for (key, value) in try log.metaRows() {
+            if key == Array(MetaKey.trimHorizon.utf8) {
+                horizon = Version(MetaKey.value(value) ?? 0)
+            }
+            try key.withUnsafeBytes { key in
+                try value.withUnsafeBytes { try writer.putMeta(key, $0) }
+            }
+        }
+        var last = LogKey.none
+        try log.forEachEntry { entry in
+            guard moment.includes(entry) else { return false }
+            last = entry.key
+            report.entryCount += 1
+            let vectors = (0..<entry.vectorCount).map { entry.vector(at: $0) }
+            try writer.append(
+                entry.key, entry.header, id: entry.id, document: entry.document, vectors: vectors)
+            try count(entry.bytes.count)
+            return true
+        }
+        report.version = moment == .end ? log.file.header.version : last.version
+        if case .version(let version) = moment {
+            guard version <= log.file.header.version else {
+                throw EngineError(
+                    .invalid, "AT", "the snapshot ends at \(log.file.header.version.rawValue)")
+            }
+        }
+        guard moment == .end || last.version >= horizon else {
+            throw EngineError(
+                .gap, "AT", "the snapshot reaches back to version \(horizon.rawValue)")
+        }
+        try log.forEachVector { key, field, bytes in
+            guard key <= last else { return false }
+            report.vectorCount += 1
+            try writer.appendVector(key, field: field, bytes)
+            try count(bytes.count)
+            return true
+        }
+        try writer.commit()
+        progress(total, total)
+        return report
+    }
+
+    /// Copies the snapshot to where a start looks for it.
+    private func copy() throws {
+        let shelf = SnapshotShelf(dataDirectory: temporary)
+        let source = open(path, O_RDONLY | O_CLOEXEC)
+        guard source >= 0 else { throw SnapshotError.io(code: errno) }
+        defer { close(source) }
+        let target = try shelf.create("restored")
+        defer { close(target) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let got = read(source, &buffer, buffer.count)
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw SnapshotError.io(code: errno) }
+            if got == 0 { break }
+            var sent = 0
+            while sent < got {
+                let put = buffer.withUnsafeBytes {
+                    write(target, $0.baseAddress.map { $0 + sent }, got - sent)
+                }
+                if put < 0, errno == EINTR { continue }
+                guard put > 0 else {
+                    throw errno == ENOSPC ? SnapshotError.full : SnapshotError.io(code: errno)
+                }
+                sent += put
+            }
+        }
+        guard fsync(target) == 0 else { throw SnapshotError.io(code: errno) }
+        try shelf.publish("restored")
+    }
+
+    private func syncParent() throws {
+        let descriptor = open(directory + "/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SnapshotError.io(code: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw SnapshotError.io(code: errno) }
+    }
+
+    /// Removes what an earlier attempt has left: a folder of files and one folder of files.
+    private static func removeTree(_ path: String) {
+        guard let folder = opendir(path) else { return }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            names.append(
+                withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                })
+        }
+        closedir(folder)
+        for name in names where name != "." && name != ".." {
+            if unlink(path + "/" + name) != 0 { removeTree(path + "/" + name) }
+        }
+        rmdir(path)
+    }
+}

@@ -1,0 +1,201 @@
+import DocumentStore
+import Partition
+import Primitives
+import Snapshot
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Within the extension `close` is the engine's own.
+private func closeFile(_ descriptor: Int32) { close(descriptor) }
+
+/// Snapshots of a data directory that is open.
+extension Engine {
+    /// Bytes of all indexes.
+    var indexByteCount: Int {
+        shared.catalog.collections.values.reduce(0) { sum, view in
+            view.partitionFigures.reduce(sum) { $0 + $1.byteCount }
+        }
+    }
+
+    /// A name for a snapshot that is taken by itself: it sorts by its time.
+    package static func automaticName(_ suffix: String = "") -> String {
+        var seconds = time_t(Clock.wallMilliseconds() / 1_000)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return SnapshotShelf.automaticPrefix
+            + "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))-"
+            + "\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))\(suffix)"
+    }
+
+    /// Begins to take a snapshot.
+    ///
+    /// - Returns: the number of its job.
+    /// - Throws: `INVALID` for a name that is none, `DUPLICATE`, `BUSY` while one is being taken.
+    package func takeSnapshot(name: String?, hasEntries: Bool = true) throws(EngineError) -> UInt64
+    {
+        let name = name ?? Self.automaticName()
+        guard SnapshotShelf.isName(name) else {
+            throw EngineError(
+                .invalid, "name", "letters, digits, - _ and . not first, at most 64 bytes")
+        }
+        if shelf.exists(name) {
+            throw EngineError(.duplicate, name, "there is a snapshot of this name")
+        }
+        if let other = shared.jobs.active(kind: "SNAPSHOT", collection: "") {
+            throw EngineError(.busy, "SNAPSHOT", "job \(other) is taking one", hint: "see JOBS")
+        }
+        let id = shared.jobs.add(kind: "SNAPSHOT", collection: "")
+        let job = SnapshotJob(name: name, hasEntries: hasEntries)
+        run(Job(id: id) { try job.run($0) })
+        return id
+    }
+
+    /// Notes a snapshot that is complete, and drops those that it replaces.
+    func didTakeSnapshot(_ name: String, byteCount: Int, since started: UInt64) {
+        let milliseconds = Int((Clock.monotonicNanoseconds() - started) / 1_000_000)
+        shared.snapshots.update { figures in
+            figures.takenCount += 1
+            figures.name = name
+            figures.byteCount = byteCount
+            figures.milliseconds = milliseconds
+        }
+        dropOldSnapshots()
+        noteSnapshots()
+    }
+
+    /// Takes up what is on the shelf now.
+    package func noteSnapshots() {
+        shared.snapshots.note(
+            shelf.items(), identity: shared.hashSeed, partitionCount: shared.partitionCount)
+    }
+
+    /// Keeps the newest of those that were taken by themselves.
+    private func dropOldSnapshots() {
+        let own = shelf.items().filter { $0.name.hasPrefix(SnapshotShelf.automaticPrefix) }
+        for item in own.dropFirst(max(1, shared.settings.snapshots.keepCount)) {
+            _ = try? shelf.drop(item.name)
+        }
+    }
+
+    /// Leaves a snapshot of the indexes for the next start. REQUIRES: all threads have ended.
+    func takeSnapshotAtStop() {
+        let newest = shelf.items().first { $0.header != nil }
+        if newest?.header?.version == committer.lastVersion { return }
+        let started = Clock.monotonicNanoseconds()
+        let name = Self.automaticName("-stop")
+        guard SnapshotShelf.isName(name), !shelf.exists(name) else { return }
+        do {
+            let content = try SnapshotContent(committer, hasEntries: false)
+            if let free = shelf.freeByteCount, free < content.byteCount { return }
+            let descriptor = try shelf.create(name)
+            defer { closeFile(descriptor) }
+            let writer = try SnapshotWriter(
+                descriptor: descriptor, header: content.header,
+                level: shared.settings.snapshots.level, sectionCountMax: content.sectionCountMax)
+            content.writeIndexes(to: writer)
+            try writer.finish()
+            try shelf.publish(name)
+            didTakeSnapshot(name, byteCount: writer.fileByteCount, since: started)
+        } catch {
+            // The log alone is enough for a start; it only takes longer.
+            shelf.abandon(name)
+        }
+    }
+
+    /// Takes a snapshot if it is time for one. Called now and then by the background thread.
+    func takeSnapshotIfDue() {
+        let options = shared.settings.snapshots
+        let figures = shared.snapshots.figures
+        let written = publishedVersion.rawValue &- figures.version.rawValue
+        guard written > 0, shared.writeRefusal() == nil else { return }
+        let age = Clock.wallMilliseconds() - max(figures.createdMilliseconds, openedMilliseconds)
+        let isOld = options.everyMilliseconds > 0 && age >= options.everyMilliseconds
+        let isLong = options.everyWriteCount > 0 && written >= UInt64(options.everyWriteCount)
+        // A disk that is too small must not be asked all the time.
+        guard isOld || isLong, age >= 1_000 * Int64(1 + min(600, figures.failedCount * 60)) else {
+            return
+        }
+        _ = try? takeSnapshot(name: nil)
+    }
+}
+
+/// Jobs on snapshots that are there.
+extension Engine {
+    /// Begins to check every byte of a snapshot.
+    ///
+    /// - Returns: the number of its job.
+    /// - Throws: `NOTFOUND`.
+    package func verifySnapshot(_ name: String) throws(EngineError) -> UInt64 {
+        try require(name)
+        let id = shared.jobs.add(kind: "VERIFY", collection: "")
+        run(Job(id: id) { try SnapshotVerification(name: name).run($0) })
+        return id
+    }
+
+    /// Begins to remove a snapshot: a large file takes its time.
+    ///
+    /// - Returns: the number of its job.
+    /// - Throws: `NOTFOUND`.
+    package func dropSnapshot(_ name: String) throws(EngineError) -> UInt64 {
+        try require(name)
+        let id = shared.jobs.add(kind: "DROP", collection: "")
+        run(
+            Job(id: id) { context in
+                let engine = context.engine
+                do {
+                    guard try engine.shelf.drop(name) else {
+                        throw EngineError(.notFound, name, "no such snapshot")
+                    }
+                } catch let error as SnapshotError {
+                    throw EngineError(error, name)
+                }
+                engine.noteSnapshots()
+                return "\(name) is gone"
+            })
+        return id
+    }
+
+    /// Begins to bring a snapshot's documents back.
+    ///
+    /// - Returns: the number of its job.
+    /// - Throws: `NOTFOUND`.
+    package func restoreSnapshot(
+        _ name: String, moment: SnapshotMoment, target: RestoreJob.Target?
+    ) throws(EngineError) -> UInt64 {
+        try require(name)
+        let id = shared.jobs.add(kind: "RESTORE", collection: target?.name ?? "")
+        let job = RestoreJob(name: name, moment: moment, target: target)
+        run(Job(id: id) { try job.run($0) })
+        return id
+    }
+
+    /// - Throws: `NOTFOUND` where no snapshot of that name was seen.
+    func require(_ name: String) throws(EngineError) {
+        guard shared.snapshots.items.contains(where: { $0.name == name }) else {
+            throw EngineError(.notFound, name, "no such snapshot", hint: "SNAPSHOT LIST names them")
+        }
+    }
+}
+
+/// Reads a snapshot whole and compares all checksums.
+struct SnapshotVerification: Sendable {
+    let name: String
+
+    func run(_ context: JobContext) throws -> String {
+        do {
+            let file = try SnapshotFile(path: context.engine.shelf.path(name))
+            try file.verify { done in
+                context.progress(done, of: file.fileByteCount)
+                try context.checkpoint()
+            }
+            return "\(name): \(file.sections.count) sections, \(file.fileByteCount) bytes, all good"
+        } catch let error as SnapshotError {
+            throw EngineError(error, name)
+        }
+    }
+}

@@ -1,0 +1,490 @@
+import DocumentStore
+import Documents
+import Partition
+import Primitives
+import Schema
+import Snapshot
+import Synchronization
+
+/// Brings the documents of a snapshot back while the server runs: built beside the live data, then
+/// switched to between two groups of writes.
+///
+/// ```
+/// entries that no later one supersedes ── appended to the log under new versions, as those of
+///     │                                   collections that nobody knows yet
+///     └──> indexes built from there ──> names point to the new collections; the old ones are
+///          cleaned up in the background
+/// ```
+/// Every version of the snapshot becomes itself plus the newest one of now: versions go on rising,
+/// and references between entries and vectors stay as they were. Writes are refused meanwhile. What
+/// is given up half way, by a crash or a cancel, belongs to no collection and is cleaned up.
+package struct RestoreJob: Sendable {
+    let name: String
+    let moment: SnapshotMoment
+    /// Which collection is to come back under which name; nil for all of them in place of those
+    /// that there are.
+    let target: Target?
+
+    /// One collection under another name.
+    package struct Target: Sendable {
+        /// The collection in the snapshot; nil for the only one.
+        package var source: String?
+        package var name: String
+
+        package init(source: String?, name: String) {
+            self.source = source
+            self.name = name
+        }
+    }
+
+    /// Bytes of one commit.
+    private static let commitByteCount = 4 << 20
+    private static let commitCount = 4_096
+
+    package init(name: String, moment: SnapshotMoment, target: Target?) {
+        self.name = name
+        self.moment = moment
+        self.target = target
+    }
+
+    package func run(_ context: JobContext) throws -> String {
+        let engine = context.engine
+        do {
+            let file = try SnapshotFile(path: engine.shelf.path(name))
+            let log = try SnapshotLog(file, name: name)
+            let plan = try plan(log, engine)
+            if let refusal = engine.shared.writeRefusal() { throw refusal }
+            engine.shared.isReadOnly = true
+            defer { engine.shared.isReadOnly = false }
+            do {
+                return try carryOut(plan, log, context)
+            } catch {
+                engine.runClean()
+                throw error
+            }
+        } catch let error as SnapshotError {
+            throw EngineError(error, name)
+        } catch let error as SectionError {
+            throw EngineError(
+                .corrupt, name, "is damaged: \(error)", hint: "SNAPSHOT VERIFY says where")
+        }
+    }
+
+    // MARK: - Plan
+
+    /// A collection that comes back.
+    private struct Part: Sendable {
+        var id: UInt32
+        var name: String
+        var schema: Schema
+    }
+
+    private struct Plan {
+        /// By the collection's number in the snapshot.
+        var parts: [UInt32: Part] = [:]
+        var aliases: [String: String] = [:]
+        var horizon = Version.zero
+    }
+
+    private func plan(_ log: SnapshotLog, _ engine: Engine) throws -> Plan {
+        var plan = Plan()
+        var rows: [String: CollectionRow] = [:]
+        for (key, value) in try log.metaRows() {
+            let key = String(decoding: key, as: UTF8.self)
+            if key == MetaKey.trimHorizon {
+                plan.horizon = Version(MetaKey.value(value) ?? 0)
+            } else if key.hasPrefix(MetaKey.aliasPrefix) {
+                plan.aliases[String(key.dropFirst(MetaKey.aliasPrefix.count))] =
+                    String(decoding: value, as: UTF8.self)
+            } else if key.hasPrefix(MetaKey.collectionPrefix) {
+                guard let row = CollectionRow(value) else {
+                    throw EngineError(.corrupt, name, "a schema in it cannot be read")
+                }
+                rows[String(key.dropFirst(MetaKey.collectionPrefix.count))] = row
+            }
+        }
+        if let target {
+            let source = try source(of: target, rows)
+            plan.aliases = [:]
+            try requireFree(target.name, engine.shared.catalog)
+            if let row = rows[source] {
+                plan.parts[row.id] = Part(id: 0, name: target.name, schema: row.schema)
+            }
+        } else {
+            for (name, row) in rows {
+                plan.parts[row.id] = Part(id: 0, name: name, schema: row.schema)
+            }
+        }
+        return plan
+    }
+
+    private func source(
+        of target: Target, _ rows: [String: CollectionRow]
+    ) throws(EngineError) -> String {
+        if let source = target.source {
+            guard rows[source] != nil else {
+                throw EngineError(.notFound, source, "the snapshot has no such collection")
+            }
+            return source
+        }
+        guard rows.count == 1, let only = rows.keys.first else {
+            throw EngineError(
+                .syntax, "AS", "the snapshot has \(rows.count) collections",
+                hint: "ONLY names one")
+        }
+        return only
+    }
+
+    private func requireFree(_ name: String, _ catalog: Catalog) throws(EngineError) {
+        if catalog.collections[name] != nil || catalog.aliases[name] != nil {
+            throw EngineError(.duplicate, name, "the name is taken", hint: "choose another one")
+        }
+    }
+
+    // MARK: - Work
+
+    private func carryOut(
+        _ plan: Plan, _ log: SnapshotLog, _ context: JobContext
+    ) throws -> String {
+        var plan = plan
+        let base = try reserve(&plan, context)
+        let superseded = try superseded(plan, log, context)
+        let copied = try appendEntries(plan, log, superseded, base: base, context)
+        try appendVectors(log, copied.vectors, base: base, context)
+        let end = LogKey(version: copied.last.version, index: (1 << 16) - 1)
+        let tables = ReplayTables()
+        let catalog = try build(
+            plan, after: LogKey(version: base, index: (1 << 16) - 1), through: end,
+            copied.entryCount, tables, context)
+        try swap(plan, catalog, tables, byteCount: copied.byteCount, context)
+        if target == nil { context.engine.runClean() }
+        context.engine.noteSnapshots()
+        return "\(copied.entryCount) documents, version \(copied.last.version.rawValue)"
+    }
+
+    /// Gives the collections numbers of their own, and the log a place for their entries.
+    ///
+    /// - Returns: the newest version of now.
+    private func reserve(_ plan: inout Plan, _ context: JobContext) throws -> Version {
+        let box = Guarded<(Version, UInt32)>((.zero, 0))
+        let count = UInt32(plan.parts.count)
+        try context.onCommitter { committer in
+            try committer.requireEmptyTail()
+            let first = committer.nextCollection
+            try committer.writer.begin()
+            try committer.writer.putMeta(
+                MetaKey.nextCollection, MetaKey.bytes(UInt64(first) + UInt64(count)))
+            try committer.writer.commit()
+            committer.nextCollection = first + count
+            box.withLock { $0 = (committer.lastVersion, first) }
+        }
+        let (base, first) = box.withLock { $0 }
+        var next = first
+        for id in plan.parts.keys.sorted() {
+            plan.parts[id]?.id = next
+            next += 1
+        }
+        // Versions have 48 bits.
+        guard base.rawValue < 1 << 47 else {
+            throw EngineError(.limit, "version", "no versions are left for a restore")
+        }
+        return base
+    }
+
+    /// Which entries up to the moment a later one supersedes.
+    private func superseded(
+        _ plan: Plan, _ log: SnapshotLog, _ context: JobContext
+    ) throws -> Set<UInt64> {
+        var superseded: Set<UInt64> = []
+        var last = LogKey.none
+        var seen = 0
+        let total = log.byteCount
+        try log.forEachEntry { entry in
+            guard moment.includes(entry) else { return false }
+            last = entry.key
+            seen += entry.bytes.count
+            if entry.previous != .none { superseded.insert(entry.previous.rawValue) }
+            if superseded.count % 1_024 == 0 {
+                context.progress(seen / 4, of: total)
+                try context.checkpoint()
+            }
+            return true
+        }
+        if case .version(let version) = moment, version > log.file.header.version {
+            throw EngineError(
+                .invalid, "AT", "the snapshot ends at \(log.file.header.version.rawValue)")
+        }
+        guard moment == .end || last.version >= plan.horizon else {
+            throw EngineError(
+                .gap, "AT", "the snapshot reaches back to version \(plan.horizon.rawValue)")
+        }
+        return superseded
+    }
+
+    private struct Copied {
+        var entryCount = 0
+        var byteCount = 0
+        var last: LogKey
+        /// Vectors that documents refer to, by their keys in the snapshot.
+        var vectors: Set<VectorName> = []
+    }
+
+    private struct VectorName: Hashable {
+        var key: LogKey
+        var field: UInt16
+    }
+
+    private static func shifted(_ key: LogKey, by base: Version) -> LogKey {
+        LogKey(rawValue: key.rawValue + base.rawValue << 16)
+    }
+
+    private func appendEntries(
+        _ plan: Plan, _ log: SnapshotLog, _ superseded: Set<UInt64>, base: Version,
+        _ context: JobContext
+    ) throws -> Copied {
+        var copied = Copied(last: LogKey(version: base, index: 0))
+        var batch: [RestoredEntry] = []
+        var batchByteCount = 0
+        func flush() throws {
+            let entries = batch
+            guard let last = entries.last else { return }
+            (batch, batchByteCount) = ([], 0)
+            try context.onCommitter { try $0.appendRestored(entries) }
+            copied.last = last.key
+            try context.checkpoint()
+        }
+        try log.forEachEntry { entry in
+            guard moment.includes(entry) else { return false }
+            let view = EntryView(entry)
+            guard let part = plan.parts[entry.collection], !view.isTombstone,
+                entry.operation == .put || entry.operation == .patch,
+                !superseded.contains(entry.key.rawValue)
+            else { return true }
+            var header = entry.header
+            header.collection = part.id
+            header.previous = .none
+            for reference in view.vectors {
+                copied.vectors.insert(VectorName(key: reference.key, field: reference.field))
+            }
+            batch.append(
+                RestoredEntry(
+                    key: Self.shifted(entry.key, by: base), header: header, id: [UInt8](entry.id),
+                    document: [UInt8](entry.document),
+                    vectors: view.vectors.map { reference in
+                        var reference = reference
+                        reference.key = Self.shifted(reference.key, by: base)
+                        return reference
+                    }))
+            batchByteCount += entry.bytes.count
+            copied.entryCount += 1
+            copied.byteCount += view.storedByteCount
+            if batch.count >= Self.commitCount || batchByteCount >= Self.commitByteCount {
+                try flush()
+            }
+            return true
+        }
+        try flush()
+        return copied
+    }
+
+    /// Behind the entries: a crash in between must not leave vectors that are newer than the log.
+    private func appendVectors(
+        _ log: SnapshotLog, _ wanted: Set<VectorName>, base: Version, _ context: JobContext
+    ) throws {
+        var batch: [RestoredVector] = []
+        var byteCount = 0
+        func flush() throws {
+            let vectors = batch
+            (batch, byteCount) = ([], 0)
+            if vectors.isEmpty { return }
+            try context.onCommitter { try $0.appendRestored(vectors) }
+            try context.checkpoint()
+        }
+        var found = 0
+        try log.forEachVector { key, field, bytes in
+            guard wanted.contains(VectorName(key: key, field: field)) else { return true }
+            found += 1
+            batch.append(
+                RestoredVector(
+                    key: Self.shifted(key, by: base), field: field, bytes: [UInt8](bytes)))
+            byteCount += bytes.count
+            if byteCount >= Self.commitByteCount { try flush() }
+            return true
+        }
+        try flush()
+        guard found == wanted.count else {
+            throw EngineError(.corrupt, name, "\(wanted.count - found) vectors are missing")
+        }
+    }
+
+    /// Indexes what was appended, in partitions that nobody else sees.
+    private func build(
+        _ plan: Plan, after: LogKey, through: LogKey, _ count: Int, _ tables: ReplayTables,
+        _ context: JobContext
+    ) throws -> Catalog {
+        let shared = context.engine.shared
+        var views: [String: CollectionView] = [:]
+        for part in plan.parts.values {
+            views[part.name] = CollectionView(
+                id: part.id, name: part.name, schema: part.schema, generation: 1,
+                schemaGeneration: 1,
+                partitions: makePartitions(shared.partitionCount, schema: part.schema),
+                hashSeed: shared.hashSeed)
+        }
+        let catalog = Catalog(collections: views, aliases: [:], generation: 1)
+        let replay = LogReplay(
+            store: context.engine.store, catalog: catalog, limits: shared.options.limits)
+        let share = ReplayShare(
+            replay: replay, worker: 0, workerCount: 1, after: after, last: through,
+            superseded: [], tables: tables)
+        defer { shared.buildingByteCount.store(0, ordering: .relaxed) }
+        var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
+        while let from = next {
+            next = try share.slice(from: from, context.read.reader)
+            context.progress(min(share.entryCount, count), of: count)
+            let byteCount = views.values.reduce(tables.byteCount) { sum, view in
+                view.partitions.reduce(sum) { $0 + $1.byteCount }
+            }
+            shared.buildingByteCount.store(byteCount, ordering: .relaxed)
+            try context.checkpoint()
+        }
+        return catalog
+    }
+
+    private func swap(
+        _ plan: Plan, _ fresh: Catalog, _ tables: ReplayTables, byteCount: Int,
+        _ context: JobContext
+    ) throws {
+        let (isAll, aliases) = (target == nil, plan.aliases)
+        try context.onCommitter { committer in
+            let old = committer.shared.catalog
+            if let changing = old.collections.values.first(where: { $0.former != nil }), isAll {
+                throw EngineError(
+                    .busy, changing.name, "an ALTER of this collection is half done",
+                    hint: "resume or cancel its job")
+            }
+            guard
+                fresh.collections.values.allSatisfy({
+                    $0.partitions.count == committer.shared.partitionCount
+                })
+            else {
+                throw EngineError(.conflict, "", "partitions changed meanwhile")
+            }
+            if !isAll {
+                for name in fresh.collections.keys
+                where old.collections[name] != nil || old.aliases[name] != nil {
+                    throw EngineError(.duplicate, name, "the name was taken meanwhile")
+                }
+            }
+            try committer.adopt(
+                fresh, replacing: isAll, aliases: aliases, tables, byteCount: byteCount)
+        }
+    }
+}
+
+/// An entry that a restore appends.
+struct RestoredEntry: Sendable {
+    var key: LogKey
+    var header: LogEntryHeader
+    var id: [UInt8]
+    var document: [UInt8]
+    var vectors: [VectorReference]
+}
+
+/// A vector that a restore appends.
+struct RestoredVector: Sendable {
+    var key: LogKey
+    var field: UInt16
+    var bytes: [UInt8]
+}
+
+extension Engine {
+    /// Deletes entries of collections that are gone, in the background.
+    func runClean() {
+        let id = shared.jobs.add(kind: "CLEAN", collection: "")
+        run(Job(id: id) { try CleanJob().run($0) })
+    }
+}
+
+extension Committer {
+    /// Appends entries of collections that are not in the catalogue yet, in a commit of their own.
+    func appendRestored(_ entries: [RestoredEntry]) throws(StoreError) {
+        guard let last = entries.last else { return }
+        try writer.begin()
+        for entry in entries {
+            var failure: StoreError?
+            entry.id.withUnsafeBytes { id in
+                entry.document.withUnsafeBytes { document in
+                    do throws(StoreError) {
+                        try writer.append(
+                            entry.key, entry.header, id: id, document: document,
+                            vectors: entry.vectors)
+                    } catch {
+                        failure = error
+                    }
+                }
+            }
+            if let failure { throw failure }
+        }
+        try writer.commit()
+        lastVersion = last.key.version
+        shared.publish(lastVersion)
+    }
+
+    /// Appends vectors whose entries are in the log, in a commit of their own.
+    func appendRestored(_ vectors: [RestoredVector]) throws(StoreError) {
+        try writer.begin()
+        for vector in vectors {
+            var failure: StoreError?
+            vector.bytes.withUnsafeBytes { bytes in
+                do throws(StoreError) {
+                    try writer.appendVector(vector.key, field: vector.field, bytes)
+                } catch {
+                    failure = error
+                }
+            }
+            if let failure { throw failure }
+        }
+        try writer.commit()
+    }
+
+    /// Lets names point to restored collections: in place of all that there are, or beside them.
+    func adopt(
+        _ fresh: Catalog, replacing isAll: Bool, aliases: [String: String], _ tables: ReplayTables,
+        byteCount: Int
+    ) throws(StoreError) {
+        let old = shared.catalog
+        try writer.begin()
+        if isAll {
+            for name in old.collections.keys where fresh.collections[name] == nil {
+                try writer.deleteMeta(MetaKey.collectionPrefix + name)
+            }
+            for alias in old.aliases.keys { try writer.deleteMeta(MetaKey.aliasPrefix + alias) }
+            for (alias, name) in aliases {
+                try writer.putMeta(MetaKey.aliasPrefix + alias, [UInt8](name.utf8))
+            }
+        }
+        for view in fresh.collections.values {
+            try writer.putMeta(
+                MetaKey.collectionPrefix + view.name,
+                CollectionRow(id: view.id, schema: view.schema).bytes)
+        }
+        try writer.commit()
+        trimmer.addLive(byteCount: byteCount)
+        if isAll {
+            uniques = tables.uniques
+            expiries = tables.expiries
+        } else {
+            for (id, own) in tables.uniques { uniques[id] = own }
+            for item in tables.expiries.items { expiries.insert(item) }
+        }
+        let collections =
+            isAll
+            ? fresh.collections : old.collections.merging(fresh.collections) { _, new in new }
+        shared.setCatalog(
+            Catalog(
+                collections: collections, aliases: isAll ? aliases : old.aliases,
+                generation: old.generation + 1))
+        builders?.wake()
+    }
+}

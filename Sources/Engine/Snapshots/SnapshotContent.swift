@@ -1,0 +1,137 @@
+import DocumentStore
+import Partition
+import Primitives
+import Schema
+import Snapshot
+
+/// What a snapshot holds of the memory, as it stands between two groups of writes.
+///
+/// Writing it down takes no lock and calls nobody: it runs in a child process that has a frozen
+/// copy of everything, or when all threads have ended.
+// SAFETY of `@unchecked Sendable`: made by the committer between two groups; what it refers to is
+// read by a process of its own, or by the only thread that is left.
+final class SnapshotContent: @unchecked Sendable {
+    let header: SnapshotHeader
+    private let views: [CollectionView]
+    private let metaRows: [UInt8]
+    private let trimHorizon: UInt64
+    private let trimmer: LogTrimmer
+    private let expiries: [ExpiryQueue.Item]
+
+    /// Takes everything up between two groups. Runs on the committer's thread.
+    ///
+    /// - Throws: `BUSY` while a collection's schema is being changed; what the store says.
+    init(_ committer: Committer, hasEntries: Bool) throws {
+        let shared = committer.shared
+        let catalog = shared.catalog
+        if let changing = catalog.collections.values.first(where: { $0.former != nil }) {
+            throw EngineError(
+                .busy, changing.name, "an ALTER of this collection is half done",
+                hint: "resume or cancel its job")
+        }
+        try committer.requireEmptyTail()
+        views = catalog.collections.values.sorted { $0.id < $1.id }
+        trimHorizon = committer.trimHorizon.rawValue
+        trimmer = committer.trimmer
+        expiries = committer.expiries.items
+        let reader = committer.reader
+        try reader.begin()
+        defer { reader.end() }
+        metaRows = try Self.metaRows(reader)
+        let last = try reader.lastKey()
+        header = SnapshotHeader(
+            version: committer.lastVersion, lastKey: last,
+            lastChecksum: try reader.get(last)?.checksum ?? 0,
+            createdMilliseconds: Clock.wallMilliseconds(), identity: shared.hashSeed,
+            partitionCount: UInt32(shared.partitionCount), hasEntries: hasEntries)
+    }
+
+    private static func metaRows(_ reader: LogReader) throws(StoreError) -> [UInt8] {
+        let sink = ByteSink()
+        try reader.forEachMeta { key, value in
+            sink.put(UInt32(key.count))
+            sink.put(key)
+            sink.put(UInt32(value.count))
+            sink.put(value)
+            return true
+        }
+        return sink.bytes
+    }
+
+    /// Sections of the indexes at most.
+    var sectionCountMax: Int {
+        views.reduce(2) { $0 + $1.partitions.count * (1 + $1.schema.fields.count) }
+    }
+
+    /// Bytes of the indexes.
+    var byteCount: Int {
+        views.reduce(0) { sum, view in view.partitions.reduce(sum) { $0 + $1.byteCount } }
+    }
+
+    /// Writes every section but the log's.
+    func writeIndexes(to writer: SnapshotWriter) {
+        writer.begin(SectionID(.meta))
+        metaRows.withUnsafeBytes { writer.put($0) }
+        writer.end()
+        writer.begin(SectionID(.books))
+        writer.put(trimHorizon)
+        trimmer.write(to: writer)
+        writer.put(UInt64(expiries.count))
+        for item in expiries {
+            writer.put(item.milliseconds)
+            writer.put(item.collection)
+            writer.put(item.hash)
+            writer.put(item.number)
+            writer.put(item.key.rawValue)
+        }
+        writer.end()
+        for view in views {
+            for (index, partition) in view.partitions.enumerated() {
+                write(partition, index, of: view, to: writer)
+            }
+        }
+    }
+
+    private func write(
+        _ partition: CollectionPartition, _ index: Int, of view: CollectionView,
+        to writer: SnapshotWriter
+    ) {
+        writer.begin(SectionID(.base, collection: view.id, partition: index))
+        partition.writeBase(to: writer)
+        writer.end()
+        for field in view.schema.fields {
+            if partition.readyColumn(field.number) != nil {
+                writer.begin(
+                    SectionID(
+                        .column, collection: view.id, partition: index, field: field.number),
+                    shape: field.shape)
+                partition.writeColumn(field.number, to: writer)
+                writer.end()
+            }
+            if let vectors = partition.vectorField(field.number) {
+                writer.begin(
+                    SectionID(
+                        .vectors, collection: view.id, partition: index, field: field.number),
+                    shape: field.shape)
+                vectors.write(to: writer)
+                writer.end()
+            }
+        }
+    }
+
+    /// Writes empty partitions to nowhere, so that whatever the language sets up at a first use is
+    /// set up: a child must not wait for a lock that another thread held when it was forked.
+    static func rehearse(_ catalog: Catalog) {
+        LogTrimmer().write(to: ByteSink())
+        for view in catalog.collections.values {
+            let empty = CollectionPartition(schema: view.schema)
+            let sink = ByteSink()
+            empty.writeBase(to: sink)
+            for field in view.schema.fields {
+                _ = field.shape
+                empty.writeColumn(field.number, to: sink)
+                empty.vectorField(field.number)?.write(to: sink)
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import DocumentStore
+import Partition
+import Primitives
+import Schema
+import Snapshot
+
+/// Takes partitions from a snapshot of the data directory.
+struct SnapshotLoad {
+    /// What came of it.
+    struct Outcome {
+        var header: SnapshotHeader
+        /// The catalogue with partitions as of the snapshot's version; new ones, empty, for the
+        /// collections in `missing`.
+        var catalog: Catalog
+        /// Collections that must be built from the log.
+        var missing: Set<UInt32> = []
+        /// Indexes that must be filled anew: by collection and partition.
+        var unfilled: [(view: CollectionView, partition: Int, fields: [FieldNumber])] = []
+        var books: SnapshotBooks
+        /// Whether the books are of the collections that there are: else superseded entries have to
+        /// be read from the log.
+        var hasSameCollections: Bool
+        /// What was wrong, for people.
+        var notes: [String] = []
+    }
+
+    /// One partition to load.
+    private final class Task: @unchecked Sendable {
+        // SAFETY of `@unchecked Sendable`: one thread works on a task, and the others look at it
+        // when that is done.
+        let view: CollectionView
+        let index: Int
+        var failure: SectionError?
+        var unfilled: [FieldNumber] = []
+        var notes: [String] = []
+
+        init(_ view: CollectionView, _ index: Int) {
+            self.view = view
+            self.index = index
+        }
+
+        var partition: CollectionPartition { view.partitions[index] }
+
+        func run(_ file: SnapshotFile, _ progress: StartProgress) {
+            let room: SnapshotRoom
+            do throws(SectionError) {
+                room = try SnapshotRoom()
+                let base = SectionID(.base, collection: view.id, partition: index)
+                guard let section = file.section(base) else { throw .length }
+                try partition.readBase(from: file.source(section, room: room))
+                progress.didLoad(Int(section.byteCount))
+            } catch {
+                failure = error
+                return
+            }
+            for field in view.schema.fields {
+                if field.hasEntries, !read(field, .column, file, room, progress) {
+                    unfilled.append(field.number)
+                }
+                if field.hasVectorIndex, !read(field, .vectors, file, room, progress) {
+                    unfilled.append(field.number)
+                }
+            }
+        }
+
+        private func read(
+            _ field: Field, _ kind: SectionKind, _ file: SnapshotFile, _ room: SnapshotRoom,
+            _ progress: StartProgress
+        ) -> Bool {
+            let id = SectionID(
+                kind, collection: view.id, partition: index, field: field.number)
+            guard let section = file.section(id), section.shape == field.shape else {
+                partition.beginFilling(field)
+                notes.append("\(field.path) is declared otherwise")
+                return false
+            }
+            do throws(SectionError) {
+                let source = try file.source(section, room: room)
+                switch kind {
+                case .column: try partition.readColumn(field, from: source)
+                default: try partition.readVectors(field, from: source)
+                }
+                progress.didLoad(Int(section.byteCount))
+                return true
+            } catch {
+                partition.beginFilling(field)
+                notes.append("\(field.path): \(error)")
+                return false
+            }
+        }
+    }
+
+    let file: SnapshotFile
+    let meta: EngineMeta
+    let threadCount: Int
+    let progress: StartProgress
+
+    /// - Returns: nil where the file is of no use: its books cannot be read.
+    func run() -> Outcome? {
+        guard let books = books() else { return nil }
+        var collections: [String: CollectionView] = [:]
+        var tasks: [Task] = []
+        var missing: Set<UInt32> = []
+        for view in meta.catalog.collections.values {
+            let fresh = view.withEmptyPartitions()
+            collections[view.name] = fresh
+            let first = SectionID(.base, collection: view.id, partition: 0)
+            if file.section(first) == nil {
+                // Made since. All of its entries are behind the snapshot.
+                continue
+            }
+            tasks += fresh.partitions.indices.map { Task(fresh, $0) }
+        }
+        let all = tasks
+        progress.begin(byteCount: file.sections.reduce(0) { $0 + Int($1.byteCount) })
+        Workers.forEach(tasks.count, threadCount: threadCount) { [file, progress] in
+            all[$0].run(file, progress)
+        }
+        let hasSameCollections = file.sections.allSatisfy { section in
+            section.id.kind != SectionKind.base.rawValue
+                || meta.catalog.byID[section.id.collection] != nil
+        }
+        var outcome = Outcome(
+            header: file.header, catalog: meta.catalog, books: books,
+            hasSameCollections: hasSameCollections)
+        for task in tasks {
+            if let failure = task.failure {
+                missing.insert(task.view.id)
+                outcome.notes.append("\(task.view.name): \(failure)")
+            }
+        }
+        for name in collections.keys {
+            if let view = collections[name], missing.contains(view.id) {
+                collections[name] = view.withEmptyPartitions()
+            }
+        }
+        for task in tasks where !missing.contains(task.view.id) && !task.unfilled.isEmpty {
+            outcome.unfilled.append((task.view, task.index, task.unfilled))
+            outcome.notes.append(
+                "\(task.view.name), partition \(task.index): "
+                    + task.notes.joined(separator: "; "))
+        }
+        outcome.catalog = Catalog(
+            collections: collections, aliases: meta.catalog.aliases,
+            generation: meta.catalog.generation)
+        outcome.missing = missing
+        return outcome
+    }
+
+    private func books() -> SnapshotBooks? {
+        guard let section = file.section(SectionID(.books)) else { return nil }
+        do throws(SectionError) {
+            return try SnapshotBooks(file.source(section))
+        } catch {
+            return nil
+        }
+    }
+}
+
+extension CollectionView {
+    /// A copy with new partitions.
+    func withEmptyPartitions() -> CollectionView {
+        changed(partitions: makePartitions(partitions.count, schema: schema))
+    }
+}

@@ -1,0 +1,325 @@
+"""Snapshots of a running server: taken, listed, checked, loaded at a start, restored elsewhere."""
+
+import os
+import random
+import time
+
+import pytest
+
+from aisle_resp import RespError, as_map
+from aisle_server import Server, run_aisle
+
+SCHEMA = (
+    '{"fields":{"n":{"type":"int","index":true,"sort":true},"k":{"type":"keyword","index":true,'
+    '"facet":true},"v":{"type":"vector","dimensions":4,"metric":"l2","index":{"kind":"hnsw"}}}}')
+
+
+def fill(connection, count, seed, start=0):
+    """Puts documents; returns them by id."""
+    pick = random.Random(seed)
+    documents = {}
+    for number in range(start, start + count):
+        vector = [pick.randrange(100) for _ in range(4)]
+        body = f'{{"n":{pick.randrange(1000)},"k":"k{pick.randrange(9)}","v":{vector}}}'
+        connection.call("PUT", "things", f"t{number}", body)
+        documents[f"t{number}"] = body
+    return documents
+
+
+def wait(connection, job):
+    """The job's text once it is done."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = [as_map(row) for row in connection.call("JOBS")]
+        found = [row for row in found if row["id"] == job]
+        if found and found[0]["state"] != "running":
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"job {job} does not end")
+
+
+def answers(connection):
+    """What lookups of several kinds say, without versions and times."""
+    said = []
+    for words in (
+        ["FIND", "things", "{}", "SORT", "n,_id", "LIMIT", "50"],
+        ["FIND", "things", '{"k":"k3"}', "SORT", "-n,_id", "LIMIT", "20", "FACET", "k"],
+        ["COUNT", "things", '{"n":{"$gte":500}}'],
+        ["SIMILAR", "things", "VEC", "[50,50,50,50]", "K", "10"],
+    ):
+        reply = connection.call(*words)
+        if isinstance(reply, list):
+            reply = {key: value for key, value in as_map(reply).items()
+                     if key not in ("took_us", "version", "cursor")}
+        said.append(repr(reply))
+    return said
+
+
+def info(connection, key):
+    text = connection.call("INFO", "storage")
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)[key]
+
+
+def test_a_kill_after_a_snapshot_loses_nothing_and_reads_little(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 400, seed=1)
+        assert wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))["state"] == "done"
+        fill(connection, 50, seed=2, start=380)
+        before = answers(connection)
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert answers(connection) == before
+        assert info(connection, "recovery_snapshot") == "one"
+        assert info(connection, "recovery_entries") == "50"
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7])
+def test_any_number_of_shards_gives_the_same_answers(own_server, shards):
+    server = own_server("--partitions", "3", "--shards", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 300, seed=3)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        before = answers(connection)
+    server.restart("--shards", str(shards))
+    with server.connect() as connection:
+        assert answers(connection) == before
+        assert info(connection, "recovery_snapshot") != ""
+
+
+def test_an_orderly_stop_leaves_one_and_nosave_does_not(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 20, seed=4)
+    server.restart()
+    with server.connect() as connection:
+        assert info(connection, "recovery_snapshot").endswith("-stop")
+        assert info(connection, "recovery_entries") == "0"
+        fill(connection, 5, seed=5, start=100)
+        connection.send(b"SHUTDOWN NOSAVE\r\n")
+        assert server.process.wait(20) == 0
+    server.start()
+    with server.connect() as connection:
+        assert info(connection, "recovery_entries") == "5"
+
+
+def test_list_verify_and_drop(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 60, seed=6)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        rows = [as_map(row) for row in connection.call("SNAPSHOT", "LIST")]
+        assert [row["name"] for row in rows] == ["one"]
+        assert rows[0]["documents"] == "yes" and rows[0]["state"] == "ok"
+        assert "all good" in wait(connection, connection.call("SNAPSHOT", "VERIFY", "one"))["text"]
+        path = os.path.join(server.data, "snapshots", "one.snap")
+        with open(path, "r+b") as file:
+            file.seek(200)
+            byte = file.read(1)
+            file.seek(200)
+            file.write(bytes([byte[0] ^ 1]))
+        failed = wait(connection, connection.call("SNAPSHOT", "VERIFY", "one"))
+        assert failed["state"] == "failed" and failed["text"].startswith("CORRUPT one:")
+        wait(connection, connection.call("SNAPSHOT", "DROP", "one"))
+        assert connection.call("SNAPSHOT", "LIST") == []
+        assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("words, code", [
+    (["CREATE", "../x"], "INVALID"), (["CREATE", ".x"], "INVALID"), (["CREATE", "a" * 65],
+                                                                     "INVALID"),
+    (["VERIFY", "none"], "NOTFOUND"), (["DROP", "none"], "NOTFOUND"), (["DROP", "/etc/passwd"],
+                                                                        "NOTFOUND"),
+    (["LIST", "x"], "SYNTAX"), (["NONSENSE"], "SYNTAX"), (["CREATE", "a", "b"], "SYNTAX"),
+])
+def test_what_is_refused(own_server, words, code):
+    server = own_server()
+    with server.connect() as connection:
+        reply = connection.reply("SNAPSHOT", *words)
+        assert isinstance(reply, RespError) and reply.text.split()[0] == code
+
+
+def test_the_file_alone_makes_a_directory(own_server, tmp_path):
+    server = own_server("--partitions", "3")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 300, seed=7)
+        connection.call("ALIAS", "stuff", "things")
+        middle = int(info(connection, "version"))
+        middle_answers = answers(connection)
+        fill(connection, 100, seed=8, start=250)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        before = answers(connection)
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    assert b"all good" in run_aisle("snapshot", "verify", "--file", path).stdout
+    assert b"can stand alone" in run_aisle("snapshot", "inspect", path).stdout
+    done = run_aisle("restore", path, "--data", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    again = run_aisle("restore", path, "--data", str(tmp_path / "new"))
+    assert again.returncode == 3 and b"not empty" in again.stderr
+    earlier = run_aisle("restore", path, "--data", str(tmp_path / "old"), "--at", str(middle))
+    assert earlier.returncode == 0, earlier.stderr
+    for place, expected, snapshot in (("new", before, "restored"), ("old", middle_answers, "")):
+        other = Server(tmp_path / place).start()
+        try:
+            with other.connect() as connection:
+                assert answers(connection) == expected
+                assert info(connection, "recovery_snapshot") == snapshot
+                assert connection.call("COUNT", "stuff", "{}") == connection.call(
+                    "COUNT", "things", "{}")
+        finally:
+            other.remove()
+
+
+def test_a_kill_while_one_is_written_leaves_no_half_file_and_no_process(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 300, seed=9)
+        before = answers(connection)
+        for delay in (0, 0.002, 0.01, 0.05):
+            connection.call("SNAPSHOT", "CREATE", f"k{int(delay * 1000)}")
+            time.sleep(delay)
+            server.restart(kill=True)
+            connection = server.connect()
+            assert answers(connection) == before
+    names = os.listdir(os.path.join(server.data, "snapshots"))
+    assert all(name.endswith(".snap") for name in names), names
+
+
+def test_a_running_server_goes_back_to_a_snapshot(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        connection.call("CREATE", "gone", '{"fields":{"n":{"type":"int","unique":true}}}')
+        connection.call("PUT", "gone", "a", '{"n":1}')
+        connection.call("ALIAS", "stuff", "things")
+        fill(connection, 300, seed=11)
+        connection.call("PATCH", "things", "t7", '{"$set":{"n":5}}')
+        before = answers(connection)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        version = int(info(connection, "version"))
+        connection.call("DROP", "gone")
+        connection.call("CREATE", "later", SCHEMA)
+        fill(connection, 200, seed=12, start=200)
+        connection.call("REMOVE", "things", "t1")
+        cursor = as_map(connection.call("EXPORT", "things", "BATCH", "5"))["cursor"]
+        done = wait(connection, connection.call("SNAPSHOT", "RESTORE", "one"))
+        assert done["state"] == "done", done["text"]
+        assert answers(connection) == before
+        assert connection.code("MORE", cursor) == "NOTFOUND"
+        assert connection.code("FIND", "later", "{}") == "NOTFOUND"
+        assert connection.code("PUT", "gone", "b", '{"n":1}') == "DUPLICATE"
+        assert as_map(connection.call("FIND", "stuff", "{}"))["total"] == 300
+        assert int(info(connection, "version")) > version
+        # It takes writes again, and all of it survives a kill.
+        connection.call("PUT", "things", "new", '{"n":1,"k":"k1","v":[1,2,3,4]}')
+        before = answers(connection)
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert answers(connection) == before
+        assert connection.code("PUT", "gone", "b", '{"n":1}') == "DUPLICATE"
+    server.stop()
+    assert b"clean" in run_aisle("verify", "--data", server.data).stdout
+
+
+def test_one_collection_comes_back_under_another_name_as_of_a_version(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        connection.call("CREATE", "others", SCHEMA)
+        fill(connection, 50, seed=13)
+        middle = int(info(connection, "version"))
+        fill(connection, 50, seed=14, start=30)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        for words, code in (
+                (["AS", "things", "ONLY", "things"], "DUPLICATE"), (["AS", "c2"], "SYNTAX"),
+                (["AS", "c2", "ONLY", "none"], "NOTFOUND"), (["ONLY", "things"], "SYNTAX"),
+                (["AT", "999999", "AS", "c2", "ONLY", "things"], "INVALID")):
+            reply = connection.reply("SNAPSHOT", "RESTORE", "one", *words)
+            if isinstance(reply, RespError):
+                assert reply.text.split()[0] == code
+            else:
+                ended = wait(connection, reply)
+                assert ended["state"] == "failed" and ended["text"].startswith(code), ended
+        done = wait(connection, connection.call(
+            "SNAPSHOT", "RESTORE", "one", "AT", str(middle), "AS", "c2", "ONLY", "things"))
+        assert done["state"] == "done", done["text"]
+        assert as_map(connection.call("FIND", "c2", "{}"))["total"] == 50
+        assert as_map(connection.call("FIND", "things", "{}"))["total"] == 80
+        near = as_map(connection.call("SIMILAR", "c2", "VEC", "[1,1,1,1]", "K", "3"))
+        assert len(near["hits"]) == 3
+        connection.call("PUT", "c2", "more", '{"n":1}')
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert as_map(connection.call("FIND", "c2", "{}"))["total"] == 51
+
+
+def test_kills_during_a_restore_leave_the_old_or_the_new(own_server):
+    server = own_server("--partitions", "2")
+    connection = server.connect()
+    connection.call("CREATE", "things", SCHEMA)
+    fill(connection, 500, seed=15)
+    old = answers(connection)
+    wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+    fill(connection, 100, seed=16, start=450)
+    new = answers(connection)
+    seen = set()
+    for delay in (0.001, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4):
+        connection.call("SNAPSHOT", "RESTORE", "one")
+        time.sleep(delay)
+        server.restart(kill=True)
+        connection = server.connect()
+        said = answers(connection)
+        assert said in (old, new), f"after {delay} s"
+        seen.add(said == old)
+        connection.call("PUT", "things", "probe", '{"n":1,"v":[1,2,3,4]}')
+        connection.call("REMOVE", "things", "probe")
+        new = answers(connection)
+    server.stop()
+    report = run_aisle("verify", "--data", server.data).stdout
+    assert b"clean" in report, report
+
+
+def test_a_server_that_loads_listens_and_says_so(own_server):
+    server = own_server("--password", "secret", "--snapshot-at-stop", "no")
+    with server.connect() as connection:
+        connection.call("AUTH", "secret")
+        # Wide vectors: they take their time to read.
+        connection.call(
+            "CREATE", "things",
+            '{"fields":{"v":{"type":"vector","dimensions":2048,"metric":"l2",'
+            '"index":{"kind":"flat"}}}}')
+        for start in range(0, 4_000, 500):
+            connection.pipeline([
+                ["PUT", "things", f"t{n}", f'{{"v":[{n}{",1" * 2047}]}}']
+                for n in range(start, start + 500)])
+    server.stop()
+    server.start(expect_ready=False)
+    said = []
+    deadline = time.monotonic() + 20
+    while not server.ready.is_set() and time.monotonic() < deadline:
+        try:
+            with server.connect() as connection:
+                # Nobody gets in by being early.
+                assert connection.code("PING") == "NOAUTH"
+                connection.call("AUTH", "secret")
+                said.append([connection.reply("COUNT", "things", "{}"),
+                             connection.reply("PING"), connection.reply("HEALTH"),
+                             connection.reply("INFO", "persistence")])
+        except ConnectionError:
+            pass
+    assert server.ready.wait(20)
+    refused = [row for row in said if isinstance(row[0], RespError)]
+    assert refused, "it was ready before anybody could ask"
+    for count, ping, health, text in refused:
+        assert count.code == "LOADING"
+        assert ping == "PONG"
+    assert any(as_map(row[2])["state"] == "loading" for row in refused)
+    with server.connect() as connection:
+        connection.call("AUTH", "secret")
+        assert connection.call("COUNT", "things", "{}") == 4_000
