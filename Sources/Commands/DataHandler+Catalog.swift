@@ -25,7 +25,7 @@ extension DataHandler {
             .administrative { committer in
                 try committer.once(key) { try committer.create(name, schema: schema) }
             }, session, .ok)
-        return .deferredWrite
+        return .deferredRead
     }
 
     func alter(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
@@ -38,7 +38,7 @@ extension DataHandler {
             .administrative { committer in
                 try committer.once(key) { .number(Int(try committer.accept(job, engine))) }
             }, session, .ok)
-        return .deferredWrite
+        return .deferredRead
     }
 
     func drop(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
@@ -55,7 +55,7 @@ extension DataHandler {
                     return result
                 }
             }, session, .ok)
-        return .deferredWrite
+        return .deferredRead
     }
 
     func alias(_ request: RequestFrame, _ session: Session) throws(EngineError) -> Disposition {
@@ -69,7 +69,7 @@ extension DataHandler {
             .administrative { committer in
                 try committer.once(key) { try committer.setAlias(alias, to: name) }
             }, session, .ok)
-        return .deferredWrite
+        return .deferredRead
     }
 
     /// The `KEY` of a command that has no other option.

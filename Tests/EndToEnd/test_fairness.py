@@ -144,3 +144,16 @@ def test_text_that_is_no_json_is_told_in_words(wide):
                 db.call("PUT", "wide", "x", text)
             with pytest.raises(RespError, match=f"INVALID .*({reason})"):
                 db.call("COUNT", "wide", text)
+
+
+def test_pipelined_commands_see_what_was_created_before_them(db3, name):
+    schema = '{"fields":{"n":{"type":"int","index":true}}}'
+    replies = db3.pipeline([
+        ("CREATE", name, schema), ("PUT", name, "a", '{"n":1}'), ("ALIAS", name + "x", name),
+        ("COUNT", name + "x", '{"n":1}'), ("DROP", name + "x"), ("DROP", name),
+        ("COUNT", name, "{}"), ("CREATE", name, schema), ("COUNT", name, "{}")])
+    assert replies[0] == "OK" and as_map(replies[1])["id"] == "a"
+    assert replies[2] == "OK" and replies[3] == 1
+    assert isinstance(replies[6], RespError) and "NOTFOUND" in str(replies[6])
+    assert replies[7] == "OK" and replies[8] == 0
+    db3.call("DROP", name)

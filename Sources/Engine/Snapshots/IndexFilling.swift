@@ -58,11 +58,15 @@ struct IndexFilling {
                 for field in fields { partition.fill(row.slot, from: prepared, only: field) }
                 let arrivals = try arrivals(entry, prepared, fields, reader)
                 if !arrivals.isEmpty { partition.backfill(row.slot, key: row.key, arrivals) }
+                partition.backfill(
+                    row.slot, key: row.key, PlaceArrival.all(of: prepared), from: prepared)
             }
         }
         for field in fields {
             partition.markReady(field)
             partition.markVectorsReady(field)
+            partition.markPlacesReady(field)
+            partition.markHoursReady(field)
         }
     }
 

@@ -60,6 +60,12 @@ struct SnapshotLoad {
                 if field.hasVectorIndex, !read(field, .vectors, file, room, progress) {
                     unfilled.append(field.number)
                 }
+                // Places and hours have no sections: they are brought by the documents,
+                // before anybody asks.
+                if field.hasPlaceIndex || field.hasHours {
+                    partition.beginFilling(field)
+                    unfilled.append(field.number)
+                }
             }
         }
 
@@ -136,6 +142,7 @@ struct SnapshotLoad {
         }
         for task in tasks where !missing.contains(task.view.id) && !task.unfilled.isEmpty {
             outcome.unfilled.append((task.view, task.index, task.unfilled))
+            guard !task.notes.isEmpty else { continue }
             outcome.notes.append(
                 "\(task.view.name), partition \(task.index): "
                     + task.notes.joined(separator: "; "))
