@@ -212,6 +212,8 @@ let package = Package(
 if Context.environment["AISLE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "fuzz", dependencies: ["Documents", "Query", "RESP"], path: "Tests/Fuzz",
-            exclude: ["Corpus"], swiftSettings: strict))
+            name: "fuzz",
+            dependencies: [
+                "Documents", "Query", "RESP", "Snapshot", "Partition", "Schema", "Primitives",
+            ], path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: strict))
 }

@@ -10,13 +10,13 @@ import RESP
 
 /// What the bytes are fed to.
 private enum Target: String {
-    case json, filter, update, resp
+    case json, filter, update, resp, snapshot, section
 }
 
 private let target: Target = {
     guard let name = getenv("AISLE_FUZZ_TARGET"),
         let known = Target(rawValue: String(cString: name))
-    else { preconditionFailure("AISLE_FUZZ_TARGET must be json, filter, update or resp") }
+    else { preconditionFailure("AISLE_FUZZ_TARGET must be the name of a target") }
     return known
 }()
 
@@ -29,6 +29,8 @@ public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case .filter: feedFilter(bytes)
     case .update: feedUpdate(bytes)
     case .resp: feedRequests(bytes)
+    case .snapshot: feedSnapshot(bytes)
+    case .section: feedSection(bytes)
     }
     return 0
 }
