@@ -235,6 +235,8 @@ if Context.environment["AISLE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
             name: "fuzz",
-            dependencies: ["Documents", "GeoIndex", "GeoJSON", "Query", "RESP"], path: "Tests/Fuzz",
-            exclude: ["Corpus"], swiftSettings: strict))
+            dependencies: [
+                "Documents", "GeoIndex", "GeoJSON", "Query", "RESP", "Snapshot", "Partition",
+                "Schema", "Primitives",
+            ], path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: strict))
 }

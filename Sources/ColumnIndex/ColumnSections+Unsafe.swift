@@ -15,8 +15,8 @@ extension SlotBuffer {
         for _ in 0..<(count - there) * width { sink.put(UInt8(0)) }
     }
 
-    /// - Throws: as the source; `invalid` for another width than the allowed ones, or for more cells
-    ///   than `most`.
+    /// - Throws: as the source; `invalid` for a width that is not allowed, or for more cells than
+    ///   `most`.
     static func read(
         from source: any SectionSource, widths: [Int], most: Int = 1 << 32
     ) throws(SectionError) -> SlotBuffer {

@@ -123,7 +123,7 @@ extension Committer {
             bytesOverBudget: bytesOverBudget)
     }
 
-    /// Nothing that a later version superseded may leave: reads pin it, or a snapshot needs it to be
+    /// What a later version superseded may not leave: reads pin it, or a snapshot needs it to be
     /// caught up with. Snapshots are let go of where the log would outgrow the documents.
     private var trimLimit: Version {
         let pinned = shared.pins.horizon()

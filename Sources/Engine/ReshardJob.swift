@@ -21,7 +21,11 @@ package struct ReshardJob: Sendable {
     package func run(_ context: JobContext) throws -> String {
         defer { context.engine.shared.buildingByteCount.store(0, ordering: .relaxed) }
         while true {
-            if try attempt(context) { return "\(count) partitions" }
+            if try attempt(context) {
+                // Snapshots of other partitions serve no restart any more.
+                context.engine.noteSnapshots()
+                return "\(count) partitions"
+            }
             context.engine.shared.buildingByteCount.store(0, ordering: .relaxed)
         }
     }

@@ -308,7 +308,7 @@ extension CollectionPartition {
 
     /// Makes the vectors of a field what they were. REQUIRES: the base was read.
     ///
-    /// - Throws: as the source; `invalid`. The field is without vectors then, to be brought in anew.
+    /// - Throws: as the source; `invalid`. The field has no vectors then.
     /// - Complexity: O(bytes).
     package func readVectors(
         _ field: Field, from source: any SectionSource

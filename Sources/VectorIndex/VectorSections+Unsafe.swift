@@ -1,4 +1,5 @@
-// Vector indexes as flat arrays, so that what took hours to link comes back at the speed of copying.
+// Vector indexes as flat arrays, so that what took hours to link comes back at the speed of a
+// copy.
 //
 // Rows of codes and originals go as they are, with what pads them; rows of slots that are free too.
 // What is read is checked as far as walks rely on it: links name nodes of the graph and of the

@@ -12,13 +12,13 @@ import RESP
 
 /// What the bytes are fed to.
 private enum Target: String {
-    case json, filter, update, resp, geojson
+    case json, filter, update, resp, geojson, snapshot, section
 }
 
 private let target: Target = {
     guard let name = getenv("AISLE_FUZZ_TARGET"),
         let known = Target(rawValue: String(cString: name))
-    else { preconditionFailure("AISLE_FUZZ_TARGET must be json, filter, update, resp or geojson") }
+    else { preconditionFailure("AISLE_FUZZ_TARGET must be the name of a target") }
     return known
 }()
 
@@ -32,6 +32,8 @@ public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case .update: feedUpdate(bytes)
     case .resp: feedRequests(bytes)
     case .geojson: feedGeoJSON(bytes)
+    case .snapshot: feedSnapshot(bytes)
+    case .section: feedSection(bytes)
     }
     return 0
 }

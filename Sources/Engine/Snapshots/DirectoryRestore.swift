@@ -41,8 +41,8 @@ package struct DirectoryRestore {
     private var temporary: String { directory + ".restoring" }
 
     /// - Parameter progress: gets bytes that were read, and of how many.
-    /// - Throws: `SnapshotError`, `StoreError`, `EngineError`: `DUPLICATE` where the directory holds
-    ///   something, `GAP` for a moment that the snapshot does not reach back to.
+    /// - Throws: `SnapshotError`, `StoreError`, `EngineError`: `DUPLICATE` where the directory has
+    ///   something in it, `GAP` for a moment that the snapshot does not reach back to.
     package func run(_ progress: (Int, Int) -> Void) throws -> Report {
         let file = try SnapshotFile(path: path)
         let log = try SnapshotLog(file, name: path)

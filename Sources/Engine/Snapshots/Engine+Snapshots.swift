@@ -74,12 +74,14 @@ extension Engine {
             shelf.items(), identity: shared.hashSeed, partitionCount: shared.partitionCount)
     }
 
-    /// Keeps the newest of those that were taken by themselves.
+    /// Keeps the newest of those that were taken by themselves: of whole ones as many as the
+    /// settings say, of those that only serve the next start the last.
     private func dropOldSnapshots() {
         let own = shelf.items().filter { $0.name.hasPrefix(SnapshotShelf.automaticPrefix) }
-        for item in own.dropFirst(max(1, shared.settings.snapshots.keepCount)) {
-            _ = try? shelf.drop(item.name)
-        }
+        let whole = own.filter { $0.header?.hasEntries == true }
+        let partial = own.filter { $0.header?.hasEntries == false }
+        let old = whole.dropFirst(max(1, shared.settings.snapshots.keepCount))
+        for item in Array(old) + Array(partial.dropFirst()) { _ = try? shelf.drop(item.name) }
     }
 
     /// Leaves a snapshot of the indexes for the next start. REQUIRES: all threads have ended.

@@ -6,8 +6,8 @@ import Schema
 
 /// Fills indexes that a snapshot could not give from the documents, before anybody asks for them.
 ///
-/// Columns are whole then. Vectors are brought in but not linked: until the builders have done that,
-/// behind the first lookups, each search compares those that wait one by one, and is exact.
+/// Columns are whole then. Vectors are brought in but not linked: until the builders have done
+/// that, behind the first lookups, each search compares those that wait one by one, and is exact.
 struct IndexFilling {
     let store: LogStore
     let limits: Limits

@@ -88,8 +88,8 @@ package struct SnapshotJob: Sendable {
     }
 
     /// A child that writes, and what the parent knows of it.
+    // SAFETY of `@unchecked Sendable`: made by the committer, then used by the job's thread.
     private final class Image: @unchecked Sendable {
-        // SAFETY of `@unchecked Sendable`: made by the committer, then used by the job's thread.
         let writer: SnapshotWriter
         let pid: Int32
         let lastKey: LogKey

@@ -25,9 +25,9 @@ struct SnapshotLoad {
     }
 
     /// One partition to load.
+    // SAFETY of `@unchecked Sendable`: one thread works on a task, and the others look at it when
+    // that is done.
     private final class Task: @unchecked Sendable {
-        // SAFETY of `@unchecked Sendable`: one thread works on a task, and the others look at it
-        // when that is done.
         let view: CollectionView
         let index: Int
         var failure: SectionError?
