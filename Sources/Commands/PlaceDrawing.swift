@@ -128,7 +128,8 @@ struct PlaceDrawing {
                 }
             case .polygon(let polygon):
                 text += frame.path(
-                    Outline(polygon), #"class="hit" fill="crimson" fill-opacity=".2" stroke="crimson""#,
+                    Outline(polygon),
+                    #"class="hit" fill="crimson" fill-opacity=".2" stroke="crimson""#,
                     title)
             }
         }

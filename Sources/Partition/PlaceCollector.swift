@@ -147,7 +147,8 @@ package final class PlaceCollector {
         }
         let end = min(shapes.count, start + Self.zoneCount)
         for number in shapes[start..<end] {
-            guard let shape = places.zones.index.shape(of: number), region.isMet(by: shape, relation)
+            guard let shape = places.zones.index.shape(of: number),
+                region.isMet(by: shape, relation)
             else { continue }
             let set = places.zones.owner(of: number)
             // Of several shapes all, or just one, may have to lie so: the document knows.

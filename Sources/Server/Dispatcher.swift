@@ -211,8 +211,10 @@ final class Dispatcher {
         case .watch: reply.error("ERR use IF or VERSION")
         case .unwatch: reply.ok()
         case .create, .alter, .drop, .describe, .collections, .alias, .put, .patch, .fetch, .mfetch,
-            .remove, .export, .find, .count, .similar, .recommend, .nearby, .within, .cover, .delivers,
-            .explain, .more, .multi, .exec, .discard, .health, .stats, .recall, .jobs, .reshard, .compact:
+            .remove, .export, .find, .count, .similar, .recommend, .nearby, .within, .cover,
+            .delivers,
+            .explain, .more, .multi, .exec, .discard, .health, .stats, .recall, .jobs, .reshard,
+            .compact:
             preconditionFailure("the command handler's command")
         }
         return .replied
