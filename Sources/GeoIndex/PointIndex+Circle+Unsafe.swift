@@ -1,8 +1,8 @@
 import Primitives
 
 extension PointIndex {
-    /// The nearest accepted slots within a distance, as ``nearest(to:limit:chord2Max:chord2Min:accepted:seenMax:scratch:)``
-    /// finds them, and how many points there are in all: in one pass over the boxes.
+    /// The nearest accepted slots within a distance, as a search for the nearest finds them, and
+    /// how many points there are in all: in one pass over the boxes.
     ///
     /// REQUIRES: no slot has several points.
     ///
