@@ -36,7 +36,8 @@ class Set:
             self.points = places.real(source, count, rng)
             self.zones = places.real_zones(source)
         else:
-            self.points = places.generated(count, rng)
+            made = places.spread if kind == "spread" else places.generated
+            self.points = made(count, rng)
             self.zones = places.generated_zones(3_000, 31, rng)
         near = self.points[rng.integers(0, count, 2_000)] + rng.normal(0, 0.05, (2_000, 2))
         middles = near[:200]
@@ -144,7 +145,7 @@ def main():
     parser.add_argument("--aisle", default=".build/release/aisle")
     parser.add_argument("--worker", default=".build/release/place-bench")
     parser.add_argument("--points", default="100000", help="one or more, with commas")
-    parser.add_argument("--kinds", default="generated", help="generated, real or both")
+    parser.add_argument("--kinds", default="generated", help="generated, spread, real, or several")
     parser.add_argument("--source",
                         help="a folder with stores.jsonl.zst and us-counties.geojson.zst")
     parser.add_argument("--peers", default="redis,postgis,tile38")
