@@ -43,6 +43,11 @@ def generated(count, rng):
     return np.round(middle + (spread * [np.cos(angle) * 1.3, np.sin(angle)]).T, 6)
 
 
+def spread(count, rng):
+    """Longitudes and latitudes all over the country: few within any circle."""
+    return np.round(np.stack([rng.uniform(-124, -68, count), rng.uniform(26, 48.5, count)], 1), 6)
+
+
 def real(source, count, rng):
     """Real stores, each once, and then again with up to about 3 km of noise."""
     stores = np.array([json.loads(line)["location"]["coordinates"][:2]

@@ -46,14 +46,33 @@ def _count(count, answer):
 def _cover(zones, query, answer):
     point = np.array([query])
     found = set()
-    for n, zone in enumerate(zones):
-        polygons = zone["coordinates"]
-        for rings in [polygons] if zone["type"] == "Polygon" else polygons:
+    for n in np.flatnonzero(_may_hold(zones, query)):
+        polygons = zones[n]["coordinates"]
+        for rings in [polygons] if zones[n]["type"] == "Polygon" else polygons:
             if places.inside(rings[0], point)[0] and not any(
                     places.inside(hole, point)[0] for hole in rings[1:]):
-                found.add(n)
-    return {hit[0] for hit in answer["hits"]} == set(sorted(found)[:10]) or (
-        {hit[0] for hit in answer["hits"]} == found)
+                found.add(int(n))
+    given = {hit[0] for hit in answer["hits"]}
+    # Lookups give ten hits at most.
+    return given == found or (len(found) > 10 and len(given) == 10 and given < found)
+
+
+_boxes = {}
+
+
+def _may_hold(zones, query):
+    """Which zones' boxes hold a place."""
+    if id(zones) not in _boxes:
+        _boxes.clear()
+        _boxes[id(zones)] = np.array([_box(zone) for zone in zones])
+    west, south, east, north = _boxes[id(zones)].T
+    return (west <= query[0]) & (query[0] <= east) & (south <= query[1]) & (query[1] <= north)
+
+
+def _box(zone):
+    polygons = [zone["coordinates"]] if zone["type"] == "Polygon" else zone["coordinates"]
+    corners = np.concatenate([np.array(rings[0])[:, :2] for rings in polygons])
+    return [*corners.min(axis=0), *corners.max(axis=0)]
 
 
 def number(value, digits=0):

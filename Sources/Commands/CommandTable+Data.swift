@@ -251,7 +251,8 @@ extension CommandTable {
                 options: [
                     .init(
                         "AS geojson|svg",
-                        "draw a lookup by place: what it asks for, the cells that cover it, its hits")
+                        "draw a lookup by place: its region, the cells that cover it, its hits"
+                    )
                 ],
                 example: (
                     #"EXPLAIN COUNT notes {"title":"Chai"}"#,

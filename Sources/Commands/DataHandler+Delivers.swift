@@ -81,9 +81,11 @@ extension DataHandler {
             !value.isNull
         else { return Delivery(reason: "it has no place in \(field.path)") }
         if field.type == .geoshape { return delivery(shapes: value, place) }
-        let points = (try? GeoJSON.point(value)).map { [$0] } ?? value.children.compactMap {
-            try? GeoJSON.point($0.value)
-        }
+        let points =
+            (try? GeoJSON.point(value)).map { [$0] }
+            ?? value.children.compactMap {
+                try? GeoJSON.point($0.value)
+            }
         let earth = field.definition.place.earth
         let distances = points.map { (point: $0, meters: earth.meters($0, place)) }
         guard let nearest = distances.min(by: { $0.meters < $1.meters }) else {

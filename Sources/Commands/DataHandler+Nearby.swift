@@ -72,7 +72,8 @@ extension DataHandler {
         if let next = outcome.next {
             reply.bulk("cursor")
             let cursor = Cursor(
-                queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.distance))], id: next.id)
+                queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.distance))], id: next.id
+            )
             reply.bulk(cursor.encoded(secret: cursorSecret))
         }
         lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
@@ -265,7 +266,8 @@ struct NearbyShape {
                 moment = try DateTime.parse(text, nowMilliseconds: Clock.wallMilliseconds())
             } catch {
                 throw EngineError(
-                    .invalid, "OPEN", "is now or a time such as 2026-05-01T18:30:00-07:00, got "
+                    .invalid, "OPEN",
+                    "is now or a time such as 2026-05-01T18:30:00-07:00, got "
                         + "\(text.prefix(64))")
             }
             guard Self.moments.contains(moment) else {

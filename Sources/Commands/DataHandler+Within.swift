@@ -63,7 +63,9 @@ extension DataHandler {
         let place = try PlaceArguments.place(request, at: verb + 1)
         let options = try Options(request, from: verb + 3, Self.regionRules)
         let field = try Self.zoneField(options, view)
-        let source = JSON.array([.string("COVER"), .double(place.longitude), .double(place.latitude)])
+        let source = JSON.array([
+            .string("COVER"), .double(place.longitude), .double(place.latitude),
+        ])
         let kind: PlaceCondition.Kind =
             field.type == .geoshape
             ? .region(.point(SpherePoint(place)), .intersects) : .zone(place)

@@ -114,7 +114,7 @@ struct PlaceDrawing {
         for shape in shapes where shape.kind == "region" {
             text += frame.path(
                 shape.outline,
-                #"class="region" fill="steelblue" fill-opacity=".15" fill-rule="evenodd" stroke="steelblue""#
+                #"class="region" fill="steelblue" fill-opacity=".15" fill-rule="evenodd""#
             )
         }
         for hit in hits {
@@ -128,7 +128,8 @@ struct PlaceDrawing {
                 }
             case .polygon(let polygon):
                 text += frame.path(
-                    Outline(polygon), #"class="hit" fill="crimson" fill-opacity=".2" stroke="crimson""#,
+                    Outline(polygon),
+                    #"class="hit" fill="crimson" fill-opacity=".2" stroke="crimson""#,
                     title)
             }
         }

@@ -259,7 +259,8 @@ package struct AlterJob: Sendable {
         }
     }
 
-    /// Brings the places and hours of all rows into the indexes that were added; writes bring their own.
+    /// Brings the places and hours of all rows into the indexes that were added; writes bring their
+    /// own.
     private func bringPlaces(
         _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext
     ) throws {

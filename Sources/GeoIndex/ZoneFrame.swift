@@ -45,18 +45,24 @@ struct ZoneFrame {
 }
 
 extension ZoneBox {
+    /// The greater of each two: the library's own function is not inlined.
+    @inline(__always)
+    private static func greater(_ a: SIMD4<Float>, _ b: SIMD4<Float>) -> SIMD4<Float> {
+        a.replacing(with: b, where: b .> a)
+    }
+
     /// No point in the box is nearer than this squared chord. `q` is in the frame of the box.
     ///
     /// In Float: the slack of the box covers the rounding of `q`, and the factor that of the sum.
     @inline(__always) func nearest(_ q: SIMD4<Float>) -> Double {
-        let d = pointwiseMax(pointwiseMax(low - q, q - high), SIMD4(repeating: 0))
+        let d = ZoneBox.greater(ZoneBox.greater(low - q, q - high), SIMD4(repeating: 0))
         let squares = d * d
         return Double(squares[0] + squares[1] + squares[2]) * (1 - 1e-6)
     }
 
     /// No point in the box is further than this squared chord.
     @inline(__always) func furthest(_ q: SIMD4<Float>) -> Double {
-        let d = pointwiseMax(q - low, high - q)
+        let d = ZoneBox.greater(q - low, high - q)
         let squares = d * d
         return Double(squares[0] + squares[1] + squares[2]) * (1 + 1e-6)
     }

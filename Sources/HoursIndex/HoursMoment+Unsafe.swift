@@ -14,12 +14,20 @@ package final class HoursMoment {
     private var locals: UnsafeMutablePointer<Local>
     private var capacity = 16
     private var count = 0
-    /// By pattern: whether it is open. Only within one collection of open slots.
-    private var verdicts: [Bool] = []
+    // SAFETY: `verdictCapacity` words, all initialised; freed in deinit.
+    private var verdictWords: UnsafeMutablePointer<UInt64>
+    private var verdictCapacity = 64
 
-    package init() { locals = .allocate(capacity: capacity) }
+    package init() {
+        locals = .allocate(capacity: capacity)
+        verdictWords = .allocate(capacity: verdictCapacity)
+        verdictWords.initialize(repeating: 0, count: verdictCapacity)
+    }
 
-    deinit { locals.deallocate() }
+    deinit {
+        locals.deallocate()
+        verdictWords.deallocate()
+    }
 
     /// Makes this a moment of the table, in milliseconds since 1970.
     ///
@@ -49,10 +57,14 @@ package final class HoursMoment {
         return locals[zone]
     }
 
-    func judge(_ patternCount: Int, _ isOpen: (Int) -> Bool) {
-        verdicts.removeAll(keepingCapacity: true)
-        for number in 0..<patternCount { verdicts.append(isOpen(number)) }
+    /// Room for what is found about `count` things, with any contents; valid until the next call.
+    func verdicts(_ count: Int) -> UnsafeMutablePointer<UInt64> {
+        if count > verdictCapacity {
+            verdictWords.deallocate()
+            verdictCapacity = count * 2
+            verdictWords = .allocate(capacity: verdictCapacity)
+            verdictWords.initialize(repeating: 0, count: verdictCapacity)
+        }
+        return verdictWords
     }
-
-    @inline(__always) func isOpen(pattern number: Int) -> Bool { verdicts[number] }
 }

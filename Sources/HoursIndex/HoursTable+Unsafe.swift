@@ -15,8 +15,9 @@
 // a query; a slot then costs its pattern's two or three spans, and no allocation. 4 bytes for each
 // slot, about 200 for each pattern.
 //
-// Invariants: users counts the slots of a pattern; a pattern without users has no words, and its
-// number is in `free`; `index` finds each used pattern by the hash of zone and words.
+// Invariants: there is room for a multiple of 64 slots; users counts the slots of a pattern; a
+// pattern without users has no words, and its number is in `free`; `index` finds each used pattern
+// by the hash of zone and words.
 
 package import Documents
 package import Primitives
@@ -98,7 +99,7 @@ package final class HoursTable {
 
     private func reserve(_ needed: Int) {
         guard needed > slotCapacity else { return }
-        let capacity = max(needed, slotCapacity + slotCapacity / 2)
+        let capacity = (max(needed, slotCapacity + slotCapacity / 2) + 63) / 64 * 64
         // SAFETY: all words are initialised: the old by copying, the rest with zeros.
         let larger = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity)
         larger.initialize(from: slots, count: slotCapacity)
@@ -223,12 +224,24 @@ package final class HoursTable {
     ///
     /// REQUIRES: the moment was set for this table as it is. Complexity: O(slots + patterns).
     package func collectOpen(_ moment: HoursMoment, into open: Bitmap) {
-        open.clearAll()
-        moment.judge(patternCount) { isOpen(pattern: $0, moment) }
-        for slot in 0..<slotCapacity {
-            let number = slots[slot]
-            if number != 0 && moment.isOpen(pattern: Int(number) - 1) { open.set(UInt32(slot)) }
+        open.reserve(slotCapacity)
+        let verdicts = moment.verdicts(patternCount + 1)
+        // Number 0 has no pattern: a row without hours.
+        verdicts[0] = 0
+        for number in 0..<patternCount {
+            verdicts[number + 1] = isOpen(pattern: number, moment) ? 1 : 0
         }
+        // SAFETY: the set has room for `slotCapacity` rows, which is a multiple of 64; slots hold
+        // numbers of patterns, for each of which there is a verdict.
+        let (words, slots) = (open.words, slots)
+        for word in 0..<slotCapacity / 64 {
+            var bits: UInt64 = 0
+            for bit in 0..<64 {
+                bits |= verdicts[Int(slots[word &* 64 &+ bit])] &<< UInt64(bit)
+            }
+            words[word] = bits
+        }
+        open.clearWords(from: slotCapacity / 64)
     }
 
     private func isOpen(pattern number: Int, _ moment: HoursMoment) -> Bool {
@@ -279,6 +292,7 @@ package final class HoursTable {
 
     /// Traps if an invariant does not hold. - Complexity: O(slots + patterns).
     package func checkInvariants() {
+        precondition(slotCapacity % 64 == 0, "slots fill whole words")
         var users = [Int32](repeating: 0, count: patternCount)
         var held = 0
         for slot in 0..<slotCapacity where slots[slot] != 0 {

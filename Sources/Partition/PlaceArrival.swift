@@ -14,6 +14,8 @@ package struct PlaceArrival: Sendable {
     package var flats: [FlatPoint] = []
     /// Shapes of a geoshape, or the circles around the points of a field with a radius.
     package var shapes: [Shape] = []
+    /// For each shape the cells that a circle is indexed by; empty for those that are known.
+    package var coverings: [[CellID]] = []
 
     /// The arrivals of a document, one for each field that it has places in.
     ///
@@ -47,24 +49,32 @@ package struct PlaceArrival: Sendable {
         case .point(let point):
             points.append(point)
             if let meters = value.radiusMeters {
-                shapes.append(.cap(Cap(center: SpherePoint(point), radiusMeters: meters)))
+                add(Cap(center: SpherePoint(point), radiusMeters: meters), known)
             }
         case .flat(let point): flats.append(point)
-        case .shape(.point(let point)): shapes.append(Self.spot(point))
-        case .shape(.multiPoint(let all)): shapes += all.map(Self.spot)
+        case .shape(.point(let point)):
+            add(Cap(center: SpherePoint(point), chord2: 0), known)
+        case .shape(.multiPoint(let all)):
+            for point in all { add(Cap(center: SpherePoint(point), chord2: 0), known) }
         // A line has no inside: it is stored, and no zone.
         case .shape(.lineString): return
         case .shape(.polygon(let polygon)):
             for case .polygon(let cells) in known(value.field)
             where cells.polygon.isSame(as: polygon) {
                 shapes.append(.polygon(cells))
+                coverings.append([])
                 return
             }
             shapes.append(.polygon(PolygonCells(polygon)))
+            coverings.append([])
         }
     }
 
-    private static func spot(_ point: LatLng) -> Shape {
-        .cap(Cap(center: SpherePoint(point), chord2: 0))
+    private mutating func add(_ cap: Cap, _ known: (FieldNumber) -> [Shape]) {
+        let isKnown = known(field).contains { shape in
+            if case .cap(let own) = shape { own == cap } else { false }
+        }
+        shapes.append(.cap(cap))
+        coverings.append(isKnown ? [] : ShapeIndex.covering(of: .cap(cap)))
     }
 }

@@ -114,9 +114,29 @@ package final class PlaceCollector {
     }
 
     private func startPoints(_ places: PlaceField, _ region: PlaceRegion) {
+        if collectFew(places.points, region) {
+            work = .finished
+            return
+        }
         var scan = RegionScan(region)
         let isDone = scan.step(places.points, budget: Self.pointCount) { rows.set($0) }
         work = isDone ? .finished : .points(scan)
+    }
+
+    /// Collects at once where there are few points around the region: that needs no cells.
+    private func collectFew(_ points: PointIndex, _ region: PlaceRegion) -> Bool {
+        let near = points.pointCount(within: region.bound, scratch: scratch)
+        guard near <= Self.pointCount else { return false }
+        switch region {
+        case .point: return false
+        case .cap(let cap, let from):
+            guard from <= 0 else { return false }
+            points.collect(within: cap, scratch: scratch)
+        case .box(let box): points.collect(within: box, scratch: scratch)
+        case .polygon(let cells): points.collect(within: cells.polygon, scratch: scratch)
+        }
+        for slot in scratch.slotBuffer { rows.set(slot) }
+        return true
     }
 
     private func startZones(_ places: PlaceField, _ region: PlaceRegion) {
@@ -147,7 +167,8 @@ package final class PlaceCollector {
         }
         let end = min(shapes.count, start + Self.zoneCount)
         for number in shapes[start..<end] {
-            guard let shape = places.zones.index.shape(of: number), region.isMet(by: shape, relation)
+            guard let shape = places.zones.index.shape(of: number),
+                region.isMet(by: shape, relation)
             else { continue }
             let set = places.zones.owner(of: number)
             // Of several shapes all, or just one, may have to lie so: the document knows.

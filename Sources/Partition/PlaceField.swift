@@ -40,7 +40,7 @@ package final class PlaceField {
             points.set(slot, arrival.points)
         }
         if !arrival.flats.isEmpty { flats.set(slot, arrival.flats) }
-        zones.assign(arrival.shapes, to: slot, replacing: old)
+        zones.assign(arrival.shapes, arrival.coverings, to: slot, replacing: old)
     }
 
     /// Whether the row has places already.

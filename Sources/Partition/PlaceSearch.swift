@@ -154,6 +154,10 @@ package final class PlaceSearch {
         switch match {
         case .all:
             estimate = query.count
+            if query.wantsTotal, !points.hasExtras, query.after == nil, query.chord2Min == 0 {
+                circle(points)
+                return
+            }
             if partition.seesAllRows(at: version) {
                 walk(points, .all, method: .walk)
                 if query.wantsTotal { total = countAll(points) }
@@ -185,6 +189,29 @@ package final class PlaceSearch {
         }
         method = .compare
         compare(points, from: 0)
+    }
+
+    /// Finds and counts in one pass.
+    private func circle(_ points: PointIndex) {
+        if partition.seesAllRows(at: version) {
+            circle(points, .all)
+            return
+        }
+        let rows = pool.borrow(capacity: partition.slotBound)
+        defer { pool.giveBack(rows) }
+        circle(points, AcceptedSlots(partition.visible(at: version, scratch: rows)))
+        partition.forEachInvisible(at: version) { slot in
+            if points.chord2(of: slot, to: query.center) <= query.chord2Max { total -= 1 }
+        }
+    }
+
+    private func circle(_ points: PointIndex, _ accepted: AcceptedSlots) {
+        total = points.nearestAndCount(
+            to: query.center, limit: wanted, chord2Max: query.chord2Max, accepted: accepted,
+            scratch: scratch)
+        method = .walk
+        takeHits()
+        finish(points, accepted)
     }
 
     /// Points that a walk would look at until it has its hits.

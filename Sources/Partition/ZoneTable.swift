@@ -57,7 +57,11 @@ final class ZoneTable {
 
     /// Gives a row its shapes, or its set that of the row which it replaces where that has the
     /// same.
-    func assign(_ shapes: [Shape], to slot: Slot, replacing old: Slot?) {
+    ///
+    /// - Parameter coverings: of each shape, see ``ShapeIndex/covering(of:)``.
+    func assign(
+        _ shapes: [Shape], _ coverings: [[CellID]], to slot: Slot, replacing old: Slot?
+    ) {
         if shapes.isEmpty { return }
         if let old, let set = set(of: old), holds(set, shapes) {
             use(set, slot)
@@ -72,7 +76,7 @@ final class ZoneTable {
             rows.append(0)
             uses.append(0)
         }
-        for shape in shapes {
+        for (shape, covering) in zip(shapes, coverings) {
             let number: UInt32
             if let free = freeShapes.popLast() {
                 number = free
@@ -82,7 +86,7 @@ final class ZoneTable {
             }
             owners[Int(number)] = set
             members[Int(set)].append(number)
-            index.set(number, shape)
+            index.set(number, shape, covering: covering)
         }
         use(set, slot)
     }

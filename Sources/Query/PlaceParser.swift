@@ -93,8 +93,11 @@ enum PlaceParser {
         case .point(let point) where takesPoint: return .point(SpherePoint(point))
         case .point, .multiPoint, .lineString:
             throw error(
-                path, takesPoint ? "is a Point, Polygon or MultiPolygon" : "has an inside: is a "
-                    + "Polygon or MultiPolygon", json)
+                path,
+                takesPoint
+                    ? "is a Point, Polygon or MultiPolygon"
+                    : "has an inside: is a "
+                        + "Polygon or MultiPolygon", json)
         }
     }
 

@@ -71,7 +71,8 @@ def test_replies_have_their_shape(towns, db):
     (["WITHIN", "BOX", 0, 0, 1], "SYNTAX BOX: takes west south east north"),
     (["WITHIN", "CIRCLE", 0, 0, "1"], "INVALID CIRCLE: is a distance with its unit"),
     (["WITHIN", "{"], "INVALID region: is to be JSON: "),
-    (["WITHIN", '{"type":"Point","coordinates":[0,0]}'], "is a Polygon or MultiPolygon, got a Point"),
+    (["WITHIN", '{"type":"Point","coordinates":[0,0]}'],
+     "is a Polygon or MultiPolygon, got a Point"),
     (["WITHIN", '{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1]]]}'],
      "INVALID region.coordinates.0"),
     (["WITHIN", '{"type":"Polygon","coordinates":[[[0,0],[1,1],[1,0],[0,1],[0,0]]]}'],
@@ -128,7 +129,8 @@ def test_arrays_count_by_their_nearest_point(db3, name):
 
 def test_cover_is_brute_force(db3, name, seed):
     rng = random.Random(seed)
-    db3.call("CREATE", name, '{"fields":{"zone":{"type":"geoshape","index":true},"n":{"type":"int"}}}')
+    db3.call("CREATE", name, json.dumps({"fields": {
+        "zone": {"type": "geoshape", "index": True}, "n": {"type": "int"}}}))
     zones = {}
 
     def put(id):
@@ -299,13 +301,15 @@ def test_flat_points_are_brute_force(db3, name, seed):
         db3.call("PUT", name, f"p{index}", json.dumps({"at": points[f"p{index}"]}))
 
     def find(operator, *more):
-        return Lookup(db3.call("FIND", name, json.dumps({"at": operator}), "LIMIT", 1000, *more)).ids
+        filter = json.dumps({"at": operator})
+        return Lookup(db3.call("FIND", name, filter, "LIMIT", 1000, *more)).ids
 
     for _ in range(20):
         x, y, r = rng.randrange(-18, 19) * 10, rng.uniform(-180, 180), rng.uniform(1, 100)
         inside = [id for id, p in points.items() if math.hypot(p[0] - x, p[1] - y) <= r]
         assert find({"$geoWithin": {"$center": [[x, y], r]}}) == sorted(inside)
-        by_distance = sorted(inside, key=lambda id: math.hypot(points[id][0] - x, points[id][1] - y))
+        by_distance = sorted(
+            inside, key=lambda id: math.hypot(points[id][0] - x, points[id][1] - y))
         assert find({"$near": [x, y], "$maxDistance": r}) == by_distance
         low, high = max(-180, x - r), min(180, x + r)
         box = [id for id, p in points.items()
@@ -406,7 +410,8 @@ def test_explain_says_how(towns, db3):
 
 
 def test_a_lookup_can_be_drawn(towns, db3):
-    lookups = [["NEARBY", towns, -122, 47, "LIMIT", 2], ["NEARBY", towns, -122, 47, "RADIUS", "90km"],
+    lookups = [["NEARBY", towns, -122, 47, "LIMIT", 2],
+               ["NEARBY", towns, -122, 47, "RADIUS", "90km"],
                ["WITHIN", towns, "BOX", 170, -30, -160, 0],
                ["WITHIN", towns, "CIRCLE", 179, -17, "2000km"],
                ["WITHIN", towns, json.dumps({"type": "Polygon", "coordinates": [

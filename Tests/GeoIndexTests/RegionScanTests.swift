@@ -83,6 +83,18 @@ import Testing
                     found += (0..<scratch.hitCount).map { scratch.hit($0) }
                 }
                 found.sort { ($0.chord2, $0.slot) < ($1.chord2, $1.slot) }
+                if share == 0 {
+                    let few = Int(random.next() % 40) + 1
+                    let all = index.nearestAndCount(
+                        to: center, limit: few, chord2Max: most, accepted: accepted,
+                        scratch: scratch)
+                    let hits = (0..<scratch.hitCount).map { scratch.hit($0) }
+                    #expect(hits == Array(expected.prefix(few)))
+                    #expect(
+                        all
+                            == index.pointCount(
+                                within: Cap(center: center, chord2: most), scratch: scratch))
+                }
                 #expect(found == expected)
                 #expect(count == expected.count)
                 #expect(
