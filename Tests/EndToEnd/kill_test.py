@@ -84,6 +84,27 @@ class Writer(threading.Thread):
                 self.acknowledged += 1
 
 
+class Snapshotter(threading.Thread):
+    """Takes one snapshot after the other and drops old ones, until the server is gone."""
+
+    def __init__(self, server, number):
+        super().__init__()
+        self.server = server
+        self.number = number
+
+    def run(self):
+        try:
+            with self.server.connect() as db:
+                for count in range(1_000):
+                    db.reply("SNAPSHOT", "CREATE", f"r{self.number}-{count}")
+                    time.sleep(0.005)
+                    held = [as_map(row)["name"] for row in db.call("SNAPSHOT", "LIST")]
+                    for name in held[3:]:
+                        db.reply("SNAPSHOT", "DROP", name)
+        except (Closed, ConnectionError, OSError):
+            return
+
+
 def check(db, writer):
     """The server's documents against one writer's diary."""
     keys = sorted(set(writer.sure) | set(writer.perhaps))
@@ -131,19 +152,23 @@ def check_indexes(db):
 
 
 @pytest.mark.slow
-def test_sigkill_never_loses_an_acknowledged_write(own_server, seed):
+@pytest.mark.parametrize("snapshots", [False, True], ids=["log", "snapshots"])
+def test_sigkill_never_loses_an_acknowledged_write(own_server, seed, snapshots):
     rng = random.Random(seed)
     server = own_server("--shards", "2", "--retention", "2s")
     with server.connect() as db:
         db.call("CREATE", "c", SCHEMA)
     states = [({}, {}) for _ in range(WRITERS)]
-    acknowledged = 0
+    acknowledged = loaded = 0
     for number in range(ROUNDS):
         writers = [Writer(server, n, rng, states[n]) for n in range(WRITERS)]
-        for writer in writers:
-            writer.start()
+        others = [Snapshotter(server, number)] if snapshots else []
+        for thread in writers + others:
+            thread.start()
         time.sleep(rng.choice([0.02, 0.1, 0.3, 0.7]) * rng.random() + 0.01)
         server.kill()
+        for thread in others:
+            thread.join()
         for writer in writers:
             writer.join()
             assert not writer.problems, writer.problems[:3]
@@ -156,7 +181,9 @@ def test_sigkill_never_loses_an_acknowledged_write(own_server, seed):
             for writer in writers:
                 check(db, writer)
             check_indexes(db)
+            loaded += "recovery_snapshot:r" in db.call("INFO", "storage")
     assert acknowledged > ROUNDS, "the writers did nothing"
+    assert not snapshots or loaded > ROUNDS / 4, "hardly a start had a snapshot"
     print(f"{ROUNDS} kills, {acknowledged} acknowledged writes, none lost")
     server.stop()
     assert run_aisle("verify", "--data", server.data).returncode == 0
