@@ -68,7 +68,7 @@ enum PageWindow {
         _ levels: [OrderLevel]
     ) {
         guard let key = rows.first?.key, key != .min, key != .max else {
-            // A missing value has the key of the end at which it stands, which a value may have too.
+            // A missing value has the key of the end at which it stands, as a value may have.
             rows.sort {
                 CollectionPartition.compare(
                     $0.slot, in: partitions[Int($0.partition)], $1.slot,
