@@ -204,14 +204,20 @@ final class ReplayShare: @unchecked Sendable {
                     entry.document, depthMax: replay.limits.documentDepthMax + 1)
                 let prepared = preparer.extract(
                     from: root, minified: parser.minified, schema: view.schema)
+                let vectors =
+                    arrivals(entry, partition, reader)
+                    + prepared.vectors.map {
+                        // Stored before the field was declared.
+                        VectorArrival(field: $0.field, source: entry.key, values: $0.values)
+                    }
+                guard vectors.allSatisfy({ partition.canHold($0) }) else {
+                    failure = .corrupt(.entry(entry.key))
+                    return
+                }
                 tables?.release(view, place, hash: hash, id: entry.id)
                 partition.apply(
                     id: entry.id, hash: hash, key: entry.key, prepared: prepared,
-                    vectors: arrivals(entry, partition, reader)
-                        + prepared.vectors.map {
-                            // Stored before the field was declared.
-                            VectorArrival(field: $0.field, source: entry.key, values: $0.values)
-                        }, places: PlaceArrival.all(of: prepared))
+                    vectors: vectors, places: PlaceArrival.all(of: prepared))
                 tables?.hold(view, place, hash: hash, id: entry.id)
                 noteExpiry(entry, view, hash, partition)
             } catch {

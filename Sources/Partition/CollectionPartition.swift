@@ -121,6 +121,12 @@ package final class CollectionPartition: @unchecked Sendable {
         vectorFields.first { $0.field.number == field }?.isReady = true
     }
 
+    /// Whether the index of a vector's field can hold it: what comes from a file was checked for
+    /// the schema that it was written under, which may not be this one.
+    package func canHold(_ arrival: VectorArrival) -> Bool {
+        vectorField(arrival.field).map { $0.index.canHold(arrival.values) } ?? true
+    }
+
     /// Gives up the indexes that an `ALTER` was building.
     package func dropUnreadyVectors() { vectorFields.removeAll { !$0.isReady } }
 

@@ -169,6 +169,18 @@ package final class VectorGraph {
         }
     }
 
+    /// Whether the index can hold a vector.
+    func canHold(_ values: [Float]) -> Bool {
+        let result: Void? = try? values.withUnsafeBufferPointer {
+            switch kind {
+            case .hnsw(let index, _): try index.check($0)
+            case .ivf(let index, _): try index.check($0)
+            case .flat(let index): try index.check($0)
+            }
+        }
+        return result != nil
+    }
+
     func retire(_ node: UInt32) {
         switch kind {
         case .hnsw(let index, _): index.retire(node)

@@ -31,8 +31,8 @@ import Testing
         let view = try #require(engine.shared.catalog.collection(named: "stuff"))
         #expect(view.name == "things" && view.partitions.count == 2)
         #expect(view.documentCount == 53)
-        let states = engine.indexStates(of: view)
-        #expect(!states.contains { !$0.isReady })
+        let waiting = engine.indexStates(of: view).filter { !$0.isReady }
+        #expect(waiting.isEmpty)
         let context = try engine.makeReadContext(loop: 0)
         defer { context.endTransaction() }
         let filter = try TestData.compile("{\"k\":\"patched\"}", view.schema)

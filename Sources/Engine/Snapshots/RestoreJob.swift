@@ -64,6 +64,12 @@ package struct RestoreJob: Sendable {
             }
         } catch let error as SnapshotError {
             throw EngineError(error, name)
+        } catch StoreError.corrupt {
+            throw EngineError(
+                .corrupt, name, "an entry in it cannot be read, or not under its schema",
+                hint: "SNAPSHOT VERIFY says whether the file is damaged")
+        } catch let error as StoreError {
+            throw engine.shared.report(error)
         } catch let error as SectionError {
             throw EngineError(
                 .corrupt, name, "is damaged: \(error)", hint: "SNAPSHOT VERIFY says where")
@@ -264,6 +270,9 @@ package struct RestoreJob: Sendable {
             header.collection = part.id
             header.previous = .none
             for reference in view.vectors {
+                guard reference.key <= entry.key, reference.key.version > .zero else {
+                    throw StoreError.corrupt(.entry(entry.key))
+                }
                 copied.vectors.insert(VectorName(key: reference.key, field: reference.field))
             }
             batch.append(

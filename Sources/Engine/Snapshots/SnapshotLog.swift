@@ -45,7 +45,8 @@ struct SnapshotLog {
         while source.remaining > 0 {
             let key = LogKey(rawValue: try source.next())
             let count = Int(try source.next(UInt32.self))
-            try source.require(key > last && count <= source.remaining, "entries are in order")
+            try source.require(
+                key > last && Self.isKey(key) && count <= source.remaining, "entries are in order")
             last = key
             try Self.fill(&bytes, count, source)
             let goesOn = try bytes.withUnsafeBytes { all in
@@ -71,7 +72,8 @@ struct SnapshotLog {
             let field = try source.next(UInt16.self)
             let count = Int(try source.next(UInt32.self))
             try source.require(
-                (key, field) > (last.key, last.field) && count <= source.remaining,
+                (key, field) > (last.key, last.field) && Self.isKey(key)
+                    && count <= source.remaining,
                 "vectors are in order")
             last = (key, field)
             try Self.fill(&bytes, count, source)
@@ -80,6 +82,11 @@ struct SnapshotLog {
             }
             if !goesOn { return }
         }
+    }
+
+    /// Whether a key has a version, and one that leaves room above it.
+    private static func isKey(_ key: LogKey) -> Bool {
+        key.version > .zero && key.version.rawValue < 1 << 47
     }
 
     private static func fill(
