@@ -37,7 +37,8 @@ extension Schema {
             json: .object(object),
             numbers: numbers,
             nextFieldNumber: next,
-            limits: .init()
+            limits: .init(),
+            isStored: true
         )
         self = filling.isEmpty ? schema : schema.filling(Set(filling))
     }
@@ -138,6 +139,9 @@ extension Schema {
         }
         if let probes = options.probeCount {
             index.append((key: "nProbes", value: .int(Int64(probes))))
+        }
+        if let width = options.searchWidth {
+            index.append((key: "efSearch", value: .int(Int64(width))))
         }
         members.append((key: "index", value: .object(JSONObject(index))))
         return members
