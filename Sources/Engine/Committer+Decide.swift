@@ -221,7 +221,10 @@ extension Committer {
     ) throws(EngineError) -> WriteResult {
         guard state.isPresent else { return .document(nil) }
         var bytes = try documentBytes(state, stage)
-        if let projection { bytes = try project(bytes, projection) }
+        if let projection {
+            bytes = try project(bytes, projection)
+            try appendVectors(to: &bytes, projection, operation, state, stage)
+        }
         guard withMeta else { return .document(bytes) }
         return .documentWithMeta(
             id: operation.id, version: state.key.version, document: bytes,
@@ -238,6 +241,25 @@ extension Committer {
         } catch {
             throw EngineError(.corrupt, "", "the stored document cannot be read")
         }
+    }
+
+    /// Adds the vectors that a projection names.
+    private func appendVectors(
+        to bytes: inout [UInt8], _ projection: Projection, _ operation: WriteOperation,
+        _ state: DocumentState, _ stage: StagedGroup
+    ) throws(EngineError) {
+        let view = try currentView(of: operation)
+        guard view.schema.namesVectors(projection) else { return }
+        var named: [NamedVector] = []
+        for reference in try vectors(state, stage) {
+            guard let field = view.schema.field(numbered: reference.field),
+                projection.names(field.path)
+            else { continue }
+            named.append(
+                NamedVector(
+                    path: field.path, values: try storedVector(reference, state, stage)))
+        }
+        try NamedVector.append(named, to: &bytes)
     }
 
     func expiry(_ state: DocumentState, _ stage: StagedGroup) throws(EngineError) -> Int64 {
@@ -326,6 +348,12 @@ extension Committer {
                 prepared.bytes, schema: view.schema, parser: parser, nowMilliseconds: 0,
                 depthMax: options.limits.documentDepthMax + 1,
                 heldVectors: prepared.vectors.map(\.field) + held)
+            for vector in prepared.vectors {
+                guard let before = view.writeSchema.field(numbered: vector.field),
+                    let after = view.schema.field(at: before.path)
+                else { continue }
+                try DocumentPreparer.check(vector: vector.values, for: after)
+            }
         } catch {
             let error = EngineError(error)
             throw EngineError(
