@@ -13,14 +13,17 @@ final class HistoryReader {
     private var slot: Slot = 0
     private var isMatched = false
     private var documentCount = 0
-    /// How often each id is named, in the order in which they turned up.
+    /// The ids that are named, in the order in which they turned up.
     private var found: [[UInt8]] = []
     private var seen: Set<[UInt8]> = []
 
-    /// Documents and ids that are looked at at most; what is beyond adds little to a mean.
-    private static let documentCountMax = 10_000
-    private static let idCountMax = 1_000
+    /// Documents and ids of one history at most: beyond it a recommendation would leave out what
+    /// somebody has, or name it again.
+    private static let countMax = 10_000
     private static let batch = 64
+
+    /// Whether the documents' own ids are meant.
+    private var namesOwnIDs: Bool { request.path.text == "_id" }
 
     init(_ request: HistoryRequest, context: ReadContext) throws(EngineError) {
         var request = request
@@ -37,38 +40,49 @@ final class HistoryReader {
         if !isMatched {
             guard try find.run(until: deadline) else { return false }
             isMatched = true
+            guard find.outcome.total <= Self.countMax else { throw limit("documents") }
         }
         let depth = context.shared.options.limits.documentDepthMax + 1
         var matches = FieldPath.Matches()
-        while documentCount < Self.documentCountMax, found.count < Self.idCountMax {
+        while true {
             let keys = find.matchingRows(partition: &partition, from: &slot, limit: Self.batch)
             if keys.isEmpty { return true }
             documentCount += keys.count
             for key in keys {
                 try context.withEntry(key) { entry in
+                    if namesOwnIDs { return take([UInt8](entry.id)) }
                     guard let root = try? context.parser.parse(entry.document, depthMax: depth)
                     else { return }
                     request.path.lookup(in: root, into: &matches)
                     for value in matches.values { take(value) }
                 }
             }
+            guard found.count <= Self.countMax else { throw limit("ids") }
             if Clock.monotonicNanoseconds() >= deadline { return false }
         }
-        return true
+    }
+
+    private func limit(_ what: String) -> EngineError {
+        EngineError(
+            .limit, "FROM", "at most \(Self.countMax) \(what) of a history",
+            hint: "narrow the filter, to what was bought lately for instance")
     }
 
     private func take(_ value: TapeValue) {
         switch value.kind {
-        case .string:
-            let id = [UInt8](value.stringBytes)
-            if !id.isEmpty, seen.insert(id).inserted { found.append(id) }
+        case .string: take([UInt8](value.stringBytes))
+        case .number: take([UInt8](value.rawText))
         case .array:
             var children = value.children
             while let child = children.next() {
-                if child.value.kind == .string { take(child.value) }
+                if child.value.kind != .array { take(child.value) }
             }
-        case .null, .bool, .number, .object: return
+        case .null, .bool, .object: return
         }
+    }
+
+    private func take(_ id: [UInt8]) {
+        if !id.isEmpty, seen.insert(id).inserted { found.append(id) }
     }
 
     /// - Throws: `NOHISTORY` where nothing is named.
