@@ -131,20 +131,19 @@ extension Committer {
 
     /// The operation as it would have been prepared under the schema that came while it waited.
     ///
-    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector whose
-    ///   field
-    ///   changed.
+    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector that the
+    ///   field, as it is by now, has to read anew.
     private func adapted(
         _ operation: WriteOperation, to view: CollectionView, now: Int64
     ) throws(EngineError) -> WriteOperation {
-        let old = operation.collection.writeSchema
         let new = view.writeSchema
         var adapted = operation
         adapted.collection = view
         var vectors = operation.patchVectors
         if case .put(let prepared) = operation.kind { vectors = prepared.vectors }
-        let areKept = vectors.allSatisfy {
-            new.field(numbered: $0.field)?.type == old.field(numbered: $0.field)?.type
+        let areKept = vectors.allSatisfy { vector in
+            guard let field = new.field(numbered: vector.field) else { return false }
+            return (try? DocumentPreparer.check(vector: vector.values, for: field)) != nil
         }
         guard areKept else {
             throw EngineError(
