@@ -217,6 +217,9 @@ def test_explain_shows_the_method(large, db3, name):
     assert how(*words, "EF", 1000) == "scan of codes"
     assert how(*words, "EXACT") == how(*words, "WHERE", '{"n":{"$lt":50}}') == "exact scan"
     assert how(*words, "WHERE", '{"n":-1}') == "no vectors"
+    for filter in ("{}", '{"n":{"$lt":50}}'):
+        plan = large.db.call("EXPLAIN", "SIMILAR", *words[1:], "WHERE", filter)
+        assert plan["estimate"] == large.db.call("COUNT", large.name, filter)
     for kind, method in (("ivf", "inverted lists"), ("flat", "scan of codes")):
         shelf = Shelf(db3, name + kind, random.Random(1), index=KINDS[kind]).fill(1800)
         assert how(db3, shelf.name, "VEC", pack(gauss(shelf.rng, 12))) == method

@@ -95,19 +95,50 @@ import Testing
         }
     }
 
-    @Test func aLookupThatAnAlterOvertakesEndsAsRetryable() throws {
+    /// The change takes hold after the first slice, and documents move on behind it.
+    @Test(arguments: ["f16", "store"], [false, true])
+    func aLookupKeepsTheIndexThatItBeganWith(originals: String, isExact: Bool) throws {
+        var random = TestRandom()
+        let harness = try EngineHarness(partitions: 3)
+        try harness.create(
+            "c", Self.schema("{\"kind\":\"flat\",\"originals\":\"\(originals)\"}"))
+        let vectors = try fill(harness, &random)
+        let target: [Float] = [1, 2, 3]
+        var asked = try request(harness, .vector(target))
+        asked.isExact = isExact
+        let execution = try SimilarExecution(asked, context: harness.context)
+        defer { execution.finish() }
+        #expect(try !execution.run(until: 0))
+        let changes = [
+            #"{"set":{"v":{"metric":"cosine","index":{"kind":"ivf"}}}}"#,
+            #"{"set":{"v":{"index":false}}}"#,
+        ]
+        for change in changes {
+            let status = try harness.alter(change)
+            #expect(status.state == .done, "\(status.text)")
+            for result in harness.write((0..<100).map { .one(harness.remove("d\($0)")) }) {
+                #expect(result.code == nil)
+            }
+        }
+        while try !execution.run(until: 0) {}
+        let expected = vectors.sorted {
+            (distance($0.value, target), $0.key) < (distance($1.value, target), $1.key)
+        }
+        #expect(execution.outcome.total == vectors.count)
+        #expect(
+            execution.outcome.hits.map { String(decoding: $0.id, as: UTF8.self) }
+                == expected.prefix(10).map(\.key), "seed \(random.seed)")
+    }
+
+    @Test func aRequestOfAnotherSchemaIsRetryable() throws {
         var random = TestRandom()
         let harness = try EngineHarness(partitions: 2)
         try harness.create("c", Self.schema("{\"kind\":\"flat\"}"))
         _ = try fill(harness, &random)
-        let asked = try request(harness, .vector([1, 2, 3]))
-        let execution = try SimilarExecution(asked, context: harness.context)
-        defer { execution.finish() }
-        #expect(try !execution.run(until: 0))
+        // Its target was checked for l2.
+        let asked = try request(harness, .vector([0, 0, 0]))
         let status = try harness.alter(#"{"set":{"v":{"metric":"cosine"}}}"#)
         #expect(status.state == .done, "\(status.text)")
-        #expect(throws: EngineError.self) { try execution.run(until: .max) }
-        // A request that was parsed before is refused as well: its target was checked for l2.
         do {
             _ = try run(harness, asked)
             Issue.record("answered for a metric that is gone")

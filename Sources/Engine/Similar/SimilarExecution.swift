@@ -153,14 +153,9 @@ package final class SimilarExecution {
     ///
     /// - Returns: whether it is finished.
     /// - Throws: `TIMEOUT` when the request's own time is over, unless it allows partial answers;
-    ///   `NOTFOUND`, `NOVECTOR` and `NOHISTORY` where there is nothing to be near to.
+    ///   `NOTFOUND`, `NOVECTOR` and `NOHISTORY` where there is nothing to be near to; `BUSY` where
+    ///   the schema changes while the filter is answered.
     package func run(until deadline: UInt64) throws(EngineError) -> Bool {
-        if let current = context.catalog.byID[view.id],
-            current.schemaGeneration != view.schemaGeneration, phase != .finished
-        {
-            throw EngineError(
-                .busy, view.name, "the schema changed meanwhile", hint: "send it again")
-        }
         while phase != .finished {
             do throws(EngineError) {
                 try step(until: deadline)
