@@ -79,7 +79,8 @@ extension CommandTable {
                 ],
                 example: (
                     "RECALL teas taste SAMPLE 10",
-                    "1) recall 2) 1 3) lookups 4) 3 5) bands 6) 1) 1) band 2) all 3) lookups 4) 3 …"
+                    "1) recall 2) 1 3) lookups 4) 3 5) recent 6) 0 7) sampled 8) 3 "
+                        + "9) bands 10) 1) 1) band 2) all 3) lookups 4) 3 …"
                 )
             ),
         ]

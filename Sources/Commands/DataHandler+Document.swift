@@ -20,10 +20,7 @@ extension DataHandler {
 
     /// Whether a projection names a vector field: vectors come only when they are named.
     func wants(_ projection: Projection, vectorsOf view: CollectionView) -> Bool {
-        view.schema.hasVectorFields
-            && view.schema.fields.contains { field in
-                if case .vector = field.type { projection.names(field.path) } else { false }
-            }
+        view.schema.namesVectors(projection)
     }
 
     /// Writes a document as a bulk string, with a projection where one is given.
@@ -46,38 +43,19 @@ extension DataHandler {
         reply.bulk(output)
     }
 
-    /// Adds the named vectors to a projected document, as JSON arrays.
+    /// Adds the named vectors to a projected document.
     private func append(
         _ vectors: [VectorReference], _ view: CollectionView, _ projection: Projection,
         to output: inout [UInt8]
     ) throws(EngineError) {
-        var tree: JSON
-        do {
-            tree = try JSON(parsing: output)
-        } catch {
-            throw EngineError(.corrupt, "", "a projected document cannot be read")
-        }
+        var named: [NamedVector] = []
         for reference in vectors {
             guard let field = view.schema.field(numbered: reference.field),
                 projection.names(field.path)
             else { continue }
-            let values = try context.vector(reference)
-            set(
-                &tree, path: field.path[...],
-                .array(values.map { .number(JSONNumber(validText: "\($0)")) }))
+            named.append(
+                NamedVector(path: field.path, values: try context.vector(reference)))
         }
-        output = []
-        tree.serialize(into: &output)
-    }
-
-    private func set(_ node: inout JSON, path: Substring, _ value: JSON) {
-        guard let dot = path.firstIndex(of: ".") else {
-            node[String(path)] = value
-            return
-        }
-        let head = String(path[..<dot])
-        var child = node[head] ?? .object(JSONObject())
-        set(&child, path: path[path.index(after: dot)...], value)
-        node[head] = child
+        try NamedVector.append(named, to: &output)
     }
 }

@@ -72,24 +72,31 @@ extension DataHandler {
             context: context)
         deferLookup(
             session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
-            answer: { (writer) throws(EngineError) in Self.answer(execution.bands, &writer) },
+            answer: { (writer) throws(EngineError) in Self.answer(execution, &writer) },
             finish: { execution.finish() })
         return .deferredRead
     }
 
-    private static func answer(_ bands: [RecallBand], _ reply: inout ReplyWriter) {
-        let measured = bands.filter { $0.lookupCount > 0 }
+    private static func answer(_ execution: RecallExecution, _ reply: inout ReplyWriter) {
+        let measured = execution.bands.filter { $0.lookupCount > 0 }
         var whole = RecallBand(name: "")
         for band in measured {
             whole.lookupCount += band.lookupCount
             whole.trueCount += band.trueCount
             whole.foundCount += band.foundCount
         }
-        reply.map(3)
-        reply.bulk("recall")
-        reply.double(whole.recall)
+        // Where nothing was measured nothing is known.
+        reply.map(whole.lookupCount == 0 ? 4 : 5)
+        if whole.lookupCount > 0 {
+            reply.bulk("recall")
+            reply.double(whole.recall)
+        }
         reply.bulk("lookups")
         reply.integer(whole.lookupCount)
+        reply.bulk("recent")
+        reply.integer(execution.measured.recent)
+        reply.bulk("sampled")
+        reply.integer(execution.measured.sampled)
         reply.bulk("bands")
         reply.array(measured.count)
         for band in measured {
@@ -196,7 +203,9 @@ struct SimilarShape {
         self.isRecommendation = isRecommendation
         do {
             if let text = try options.text("NOT") {
-                request.excluded = try NameList.parse(text, option: "NOT").map { [UInt8]($0.utf8) }
+                request.excluded = try NameList.parse(text, option: "NOT", allowsNone: true).map {
+                    [UInt8]($0.utf8)
+                }
             }
             if let text = try options.text("FIELDS") {
                 projection = try handler.projection(text)
@@ -309,7 +318,9 @@ struct SimilarShape {
         } catch {
             throw EngineError(error)
         }
-        for name in names { try handler.checkID([UInt8](name.utf8)) }
-        return names.map { [UInt8]($0.utf8) }
+        var seen: Set<String> = []
+        let ids = names.filter { seen.insert($0).inserted }.map { [UInt8]($0.utf8) }
+        for id in ids { try handler.checkID(id) }
+        return ids
     }
 }

@@ -101,8 +101,7 @@ package struct AlterJob: Sendable {
         let version = context.read.pins.acquire()
         var pinned = version
         defer { context.read.pins.release(pinned) }
-        var checker = SchemaChecker(
-            schema: plan.schema, limits: context.engine.shared.options.limits)
+        var checker = SchemaChecker(plan, limits: context.engine.shared.options.limits)
         let total = view.documentCount
         var seen = 0
         for partition in view.partitions {
@@ -111,8 +110,12 @@ package struct AlterJob: Sendable {
                 let rows = partition.liveRows(from: &slot, after: after, limit: 256)
                 if rows.isEmpty { break }
                 for row in rows {
-                    try context.read.withStoredEntry(row.key) { entry in
-                        checker.check(entry.document, id: entry.id, held: entry.vectors)
+                    let (id, references) = try context.read.withStoredEntry(row.key) { entry in
+                        ([UInt8](entry.id), checker.check(entry))
+                    }
+                    for reference in references {
+                        let values = try context.read.vector(reference)
+                        checker.check(values, of: reference, id: id)
                     }
                 }
                 seen += rows.count
@@ -138,8 +141,7 @@ package struct AlterJob: Sendable {
                 throw EngineError(.notFound, "", "the collection has been dropped")
             }
             if plan.needsValidation {
-                try committer.checkNewest(
-                    view, plan.schema, after: checkedUpTo, limits: limits)
+                try committer.checkNewest(view, plan, after: checkedUpTo, limits: limits)
             }
             let changed = view.changed(
                 schema: plan.schema, unenforced: Set(plan.uniqueToBuild),

@@ -16,7 +16,8 @@ package final class CollectionView: Sendable {
     /// Rises with each change of the schema alone.
     package let schemaGeneration: UInt64
     package let partitions: [CollectionPartition]
-    /// Fields whose vectors are indexed.
+    /// Fields whose vectors are indexed, as lookups take them: while an `ALTER` builds another
+    /// index of a field, the field is still the one of the index that is there.
     package let vectorFields: [Field]
     /// Fields whose places are indexed.
     package let placeFields: [Field]
@@ -45,7 +46,10 @@ package final class CollectionView: Sendable {
         self.generation = generation
         self.schemaGeneration = schemaGeneration
         self.partitions = partitions
-        vectorFields = schema.fields.filter(\.hasVectorIndex)
+        vectorFields = schema.fields.filter(\.hasVectorIndex).map { field in
+            let before = former?.field(numbered: field.number)
+            return before?.hasVectorIndex == true ? before ?? field : field
+        }
         placeFields = schema.fields.filter(\.hasPlaceIndex)
         self.hashSeed = hashSeed
         self.unenforced = unenforced
@@ -62,6 +66,12 @@ package final class CollectionView: Sendable {
 
     /// The schema that gives stored documents their form: defaults, stamps, undeclared members.
     package var writeSchema: Schema { former ?? schema }
+
+    /// Whether the field's vectors get their first index just now: none is complete yet.
+    func isBuildingFirstIndex(of field: Field) -> Bool {
+        guard let former else { return false }
+        return former.field(numbered: field.number)?.hasVectorIndex != true
+    }
 
     /// Whether the committer keeps values of this collection apart.
     var hasUniques: Bool { !trackedUniques.isEmpty || !formerUniques.isEmpty }

@@ -131,20 +131,19 @@ extension Committer {
 
     /// The operation as it would have been prepared under the schema that came while it waited.
     ///
-    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector whose
-    ///   field
-    ///   changed.
+    /// - Throws: `INVALID` for what the new schema refuses; `BUSY` if it brings a vector that the
+    ///   field, as it is by now, has to read anew.
     private func adapted(
         _ operation: WriteOperation, to view: CollectionView, now: Int64
     ) throws(EngineError) -> WriteOperation {
-        let old = operation.collection.writeSchema
         let new = view.writeSchema
         var adapted = operation
         adapted.collection = view
         var vectors = operation.patchVectors
         if case .put(let prepared) = operation.kind { vectors = prepared.vectors }
-        let areKept = vectors.allSatisfy {
-            new.field(numbered: $0.field)?.type == old.field(numbered: $0.field)?.type
+        let areKept = vectors.allSatisfy { vector in
+            guard let field = new.field(numbered: vector.field) else { return false }
+            return (try? DocumentPreparer.check(vector: vector.values, for: field)) != nil
         }
         guard areKept else {
             throw EngineError(
@@ -221,7 +220,10 @@ extension Committer {
     ) throws(EngineError) -> WriteResult {
         guard state.isPresent else { return .document(nil) }
         var bytes = try documentBytes(state, stage)
-        if let projection { bytes = try project(bytes, projection) }
+        if let projection {
+            bytes = try project(bytes, projection)
+            try appendVectors(to: &bytes, projection, operation, state, stage)
+        }
         guard withMeta else { return .document(bytes) }
         return .documentWithMeta(
             id: operation.id, version: state.key.version, document: bytes,
@@ -238,6 +240,25 @@ extension Committer {
         } catch {
             throw EngineError(.corrupt, "", "the stored document cannot be read")
         }
+    }
+
+    /// Adds the vectors that a projection names.
+    private func appendVectors(
+        to bytes: inout [UInt8], _ projection: Projection, _ operation: WriteOperation,
+        _ state: DocumentState, _ stage: StagedGroup
+    ) throws(EngineError) {
+        let view = try currentView(of: operation)
+        guard view.schema.namesVectors(projection) else { return }
+        var named: [NamedVector] = []
+        for reference in try vectors(state, stage) {
+            guard let field = view.schema.field(numbered: reference.field),
+                projection.names(field.path)
+            else { continue }
+            named.append(
+                NamedVector(
+                    path: field.path, values: try storedVector(reference, state, stage)))
+        }
+        try NamedVector.append(named, to: &bytes)
     }
 
     func expiry(_ state: DocumentState, _ stage: StagedGroup) throws(EngineError) -> Int64 {
@@ -326,6 +347,12 @@ extension Committer {
                 prepared.bytes, schema: view.schema, parser: parser, nowMilliseconds: 0,
                 depthMax: options.limits.documentDepthMax + 1,
                 heldVectors: prepared.vectors.map(\.field) + held)
+            for vector in prepared.vectors {
+                guard let before = view.writeSchema.field(numbered: vector.field),
+                    let after = view.schema.field(at: before.path)
+                else { continue }
+                try DocumentPreparer.check(vector: vector.values, for: after)
+            }
         } catch {
             let error = EngineError(error)
             throw EngineError(

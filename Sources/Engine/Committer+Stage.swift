@@ -98,10 +98,18 @@ extension Committer {
     }
 
     /// The vectors that a patch leaves alone: referred to, not copied.
+    ///
+    /// - Throws: `INVALID` for an operator that would look at a vector: it is not in the document.
     func keptVectors(
         _ state: DocumentState, _ stage: StagedGroup, _ update: Update, _ schema: Schema
     ) throws(EngineError) -> [VectorReference] {
-        guard state.isPresent, schema.hasVectorFields else { return [] }
+        guard schema.hasVectorFields else { return [] }
+        for field in schema.fields where field.vectorOptions != nil {
+            guard let path = update.pathThatReads(field.path) else { continue }
+            throw EngineError(
+                .invalid, path, "a vector is written whole, with $set or $unset")
+        }
+        guard state.isPresent else { return [] }
         return try vectors(state, stage).filter { reference in
             schema.field(numbered: reference.field).map { !update.touches($0.path) } ?? false
         }

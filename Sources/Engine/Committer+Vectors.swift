@@ -30,7 +30,7 @@ extension Committer {
     }
 
     /// The components of a vector: staged in this group, in the log's tail, or stored.
-    private func storedVector(
+    func storedVector(
         _ reference: VectorReference, _ state: DocumentState, _ stage: StagedGroup
     ) throws(EngineError) -> [Float] {
         // The document's newest staged entry may itself refer to an earlier one of the group.
@@ -47,7 +47,7 @@ extension Committer {
         return try loadVector(reference)
     }
 
-    private func loadVector(_ reference: VectorReference) throws(EngineError) -> [Float] {
+    func loadVector(_ reference: VectorReference) throws(EngineError) -> [Float] {
         do {
             if let bytes = try reader.vector(reference) { return reference.floats(bytes) }
         } catch {

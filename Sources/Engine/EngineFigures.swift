@@ -83,8 +83,8 @@ extension Engine {
     package var recallFigures: [(collection: String, field: String, band: RecallBand)] {
         let catalog = shared.catalog
         return catalog.sortedNames.compactMap { catalog.collections[$0] }.flatMap { view in
-            view.schema.fields.filter(\.hasVectorIndex).flatMap { field in
-                shared.recall.bands(collection: view.id, field: field.number).map {
+            view.vectorFields.flatMap { field in
+                shared.recall.bands(of: field, collection: view.id).map {
                     (view.name, field.path, $0)
                 }
             }

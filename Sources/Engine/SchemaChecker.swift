@@ -10,24 +10,43 @@ struct SchemaChecker {
     private let parser = JSONParser()
     private let preparer = DocumentPreparer()
     private let limits: Limits
+    /// What vector fields become that may refuse the vectors they hold; see the plan.
+    private let strictFields: [FieldNumber: Field]
     /// The first by id, with what is wrong, in order.
     private var offenders: [(id: [UInt8], text: String)] = []
     private static let countMax = 10
 
-    init(schema: Schema, limits: Limits) {
-        self.schema = schema
+    init(_ plan: SchemaChange.Result, limits: Limits) {
+        schema = plan.schema
+        strictFields = plan.strictVectors
         self.limits = limits
     }
 
-    mutating func check(
-        _ document: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, held: [VectorReference]
-    ) {
-        do {
+    /// Checks a document.
+    ///
+    /// - Returns: those of its vectors whose components have to be looked at as well; see
+    ///   ``check(_:of:id:)``.
+    mutating func check(_ entry: EntryView) -> [VectorReference] {
+        let held = entry.vectors
+        do throws(ValidationError) {
+            // What a field of another form or name has is none of the new field's.
             _ = try preparer.prepare(
-                document, schema: schema, parser: parser, nowMilliseconds: 0,
+                entry.document, schema: schema, parser: parser, nowMilliseconds: 0,
                 heldVectors: held.map(\.field))
         } catch {
-            note([UInt8](id), error)
+            note([UInt8](entry.id), error)
+            return []
+        }
+        return strictFields.isEmpty ? [] : held.filter { strictFields[$0.field] != nil }
+    }
+
+    /// Checks a vector that a document has.
+    mutating func check(_ values: [Float], of reference: VectorReference, id: [UInt8]) {
+        guard let field = strictFields[reference.field] else { return }
+        do throws(ValidationError) {
+            try DocumentPreparer.check(vector: values, for: field)
+        } catch {
+            note(id, error)
         }
     }
 
@@ -53,9 +72,9 @@ struct SchemaChecker {
 extension Committer {
     /// Checks what changed after `version`; the committer stands still meanwhile.
     func checkNewest(
-        _ view: CollectionView, _ schema: Schema, after version: Version, limits: Limits
+        _ view: CollectionView, _ plan: SchemaChange.Result, after version: Version, limits: Limits
     ) throws {
-        var checker = SchemaChecker(schema: schema, limits: limits)
+        var checker = SchemaChecker(plan, limits: limits)
         try reader.begin()
         defer { reader.end() }
         for partition in view.partitions {
@@ -64,8 +83,11 @@ extension Committer {
                 let rows = partition.liveRows(from: &slot, after: version, limit: 1024)
                 if rows.isEmpty { break }
                 for row in rows {
-                    try withStoredEntry(row.key) { entry in
-                        checker.check(entry.document, id: entry.id, held: entry.vectors)
+                    let (id, references) = try withStoredEntry(row.key) { entry in
+                        ([UInt8](entry.id), checker.check(entry))
+                    }
+                    for reference in references {
+                        checker.check(try loadVector(reference), of: reference, id: id)
                     }
                 }
             }

@@ -12,6 +12,24 @@ extension Update {
         }
     }
 
+    /// The path of the first operator that would look at what is at `path`, which is kept apart
+    /// from the document: any one inside of it, and any on it or on what holds it but those that
+    /// replace and remove whatever is there.
+    ///
+    /// Complexity: O(operations).
+    func pathThatReads(_ path: String) -> String? {
+        guard case .operations(let operations) = content else { return nil }
+        return operations.first { operation in
+            let text = operation.path.text
+            if text.hasPrefix(path + ".") { return true }
+            switch operation.action {
+            case .set, .unset: return false
+            case .increment, .multiply, .minimum, .maximum, .push, .addToSet, .pull, .currentDate:
+                return path == text || path.hasPrefix(text + ".")
+            }
+        }?.path.text
+    }
+
     /// A merge leaves alone what its objects do not name.
     private static func touches(_ object: JSONObject, _ path: Substring) -> Bool {
         let name = path.prefix { $0 != "." }

@@ -96,6 +96,16 @@ package final class CollectionPartition: @unchecked Sendable {
         vectorFields.first { $0.field.number == field && $0.isReady }
     }
 
+    /// The field's vectors in an index of these options, where there is one.
+    ///
+    /// While an `ALTER` takes hold both indexes may be here, or the new one alone, not yet marked:
+    /// what a lookup's schema says decides which of them is its own. REQUIRES: by that schema the
+    /// index is built.
+    package func vectorField(_ field: FieldNumber, built options: VectorOptions) -> VectorField? {
+        let wanted = options.built
+        return vectorFields.first { $0.field.number == field && $0.options.built == wanted }
+    }
+
     /// The most vectors of one field that wait to be linked. Takes the reader lock itself.
     package var vectorTailCount: Int {
         lock.lockForReading()
@@ -145,18 +155,6 @@ package final class CollectionPartition: @unchecked Sendable {
                 field.replace(nil, with: slot, arrival)
             }
         }
-    }
-
-    /// The row's vector in a field; under cosine, of unit length.
-    package func vector(of slot: Slot, field: FieldNumber) -> [Float]? {
-        guard let vectors = vectorField(field), let node = vectors.node(slot) else { return nil }
-        return vectors.index.vector(node)
-    }
-
-    /// The log entry that brought the row's vector.
-    package func vectorSource(of slot: Slot, field: FieldNumber) -> LogKey? {
-        guard let vectors = vectorField(field), let node = vectors.node(slot) else { return nil }
-        return vectors.source(of: node)
     }
 
     // MARK: - Opening hours

@@ -1,10 +1,9 @@
 package import Primitives
-package import Schema
+import Schema
 import VectorIndex
 
 /// What a search by nearness asks of each partition.
 package struct NearestQuery: Sendable {
-    package var field: FieldNumber
     /// `dimensions` finite components, not all zero under cosine.
     package var target: [Float]
     /// Neighbours at most.
@@ -13,10 +12,7 @@ package struct NearestQuery: Sendable {
     package var width: Int?
     package var isExact: Bool
 
-    package init(
-        field: FieldNumber, target: [Float], count: Int, width: Int?, isExact: Bool
-    ) {
-        self.field = field
+    package init(target: [Float], count: Int, width: Int?, isExact: Bool) {
         self.target = target
         self.count = count
         self.width = width
@@ -74,9 +70,12 @@ package final class NearestSearch {
     }
 
     private let partition: CollectionPartition
+    private let field: VectorField
     private let query: NearestQuery
     private let version: Version
     private let match: Match
+    /// Rows that are no hits, whatever else they are.
+    private let excluded: [Slot]
     private let pool: BitmapPool
     private let scratch: NearestScratch
     /// Nodes that may be hits; nil for the index's live ones.
@@ -102,11 +101,16 @@ package final class NearestSearch {
     /// Whether every match was compared.
     package var isExact: Bool { method == .exact || method == .none }
 
+    /// - Parameters:
+    ///   - field: the partition's, of the options that the target was checked for.
+    ///   - excluded: rows that are no hits, though they count as matches.
     package init(
-        partition: CollectionPartition, query: NearestQuery, version: Version, match: Match,
-        pool: BitmapPool, scratch: NearestScratch
+        partition: CollectionPartition, field: VectorField, query: NearestQuery, version: Version,
+        match: Match, excluded: [Slot] = [], pool: BitmapPool, scratch: NearestScratch
     ) {
         self.partition = partition
+        self.field = field
+        self.excluded = excluded
         self.query = query
         wantedCount = query.count
         self.version = version
@@ -129,26 +133,26 @@ package final class NearestSearch {
         if isFinished { return true }
         partition.lock.lockForReading()
         defer { partition.lock.unlock() }
-        guard let field = partition.vectorField(query.field), field.index.nodeCount > 0 else {
+        guard field.index.nodeCount > 0 else {
             isFinished = true
             return true
         }
-        if !isPrepared { prepare(field) }
+        if !isPrepared { prepare() }
         if leavesComparing {
             isFinished = true
             return true
         }
         switch method {
         case .none: break
-        case .graph, .filteredGraph, .lists: searchIndex(field)
+        case .graph, .filteredGraph, .lists: searchIndex()
         case .exact, .scan:
-            scanWindow(field)
+            scanWindow()
             if cursor < field.index.nodeCount || mustWiden() {
-                giveHits(field)
+                giveHits()
                 return false
             }
         }
-        giveHits(field)
+        giveHits()
         giveBack()
         isFinished = true
         return true
@@ -156,20 +160,21 @@ package final class NearestSearch {
 
     // MARK: - Which nodes
 
-    private func prepare(_ field: VectorField) {
+    private func prepare() {
         isPrepared = true
         switch match {
-        case .all where partition.isCurrent(at: version) && field.isReady:
+        case .all where partition.isCurrent(at: version) && field.isReady && excluded.isEmpty:
             acceptedCount = field.index.liveCount
         case .all:
             let rows = pool.borrow(capacity: partition.slotBound)
-            accept(partition.visible(at: version, scratch: rows), field)
+            accept(partition.visible(at: version, scratch: rows))
             pool.giveBack(rows)
         case .rows(let bitmap):
-            accept(bitmap, field)
+            accept(bitmap)
         }
         matchCount = acceptedCount
-        method = chooseMethod(field)
+        exclude()
+        method = chooseMethod()
         if method == .exact { wantedCount += Self.equalCount }
         leavesComparing = method == .exact && field.options.ranksByStore
     }
@@ -186,11 +191,10 @@ package final class NearestSearch {
     package func nextMatches(_ limit: Int) -> [StoredMatch] {
         partition.lock.lockForReading()
         defer { partition.lock.unlock() }
-        guard let field = partition.vectorField(query.field) else { return [] }
         var found: [StoredMatch] = []
         while found.count < limit, let node = field.nextNode(in: accepted, from: cursor) {
             cursor = Int(node) + 1
-            if let slot = slot(of: node, field) {
+            if let slot = slot(of: node) {
                 found.append(StoredMatch(slot: slot, source: field.source(of: node)))
             }
         }
@@ -199,7 +203,7 @@ package final class NearestSearch {
     }
 
     /// The row of the node that the version sees.
-    private func slot(of node: UInt32, _ field: VectorField) -> Slot? {
+    private func slot(of node: UInt32) -> Slot? {
         let newest = field.row(node)
         if partition.isVisible(newest, at: version) { return newest }
         guard let slot = partition.slot(of: partition.number(newest), at: version),
@@ -209,16 +213,26 @@ package final class NearestSearch {
     }
 
     /// Turns rows into the nodes that they have.
-    private func accept(_ rows: Bitmap, _ field: VectorField) {
+    private func accept(_ rows: Bitmap) {
         let nodes = pool.borrow(capacity: field.index.nodeCount)
         acceptedCount = field.fillNodes(of: rows, into: nodes)
         accepted = nodes
     }
 
+    /// Takes the nodes of excluded rows out.
+    private func exclude() {
+        guard let accepted else { return }
+        for slot in excluded {
+            guard let node = field.node(slot), accepted.test(node) else { continue }
+            accepted.clear(node)
+            acceptedCount -= 1
+        }
+    }
+
     /// So few matches are compared exactly, whatever the index would do.
     private static let exactCountMax = 512
 
-    private func chooseMethod(_ field: VectorField) -> Method {
+    private func chooseMethod() -> Method {
         if acceptedCount == 0 { return .none }
         if query.isExact || acceptedCount <= Self.exactCountMax { return .exact }
         return field.index.isScanned ? .scan : .graph
@@ -226,7 +240,7 @@ package final class NearestSearch {
 
     // MARK: - Searching
 
-    private func searchIndex(_ field: VectorField) {
+    private func searchIndex() {
         let found = field.index.search(
             query.target, count: query.count, width: query.width, accepted: accepted,
             acceptedCount: acceptedCount, scratch: scratch)
@@ -254,7 +268,7 @@ package final class NearestSearch {
     /// Nodes of one window of an exact scan: well under a millisecond at 384 dimensions.
     private static let window = 16_384
 
-    private func scanWindow(_ field: VectorField) {
+    private func scanWindow() {
         let end = min(cursor + Self.window, field.index.nodeCount)
         nearest = field.index.scan(
             query.target, cursor..<end, count: wantedCount, isExact: method == .exact,
@@ -263,10 +277,10 @@ package final class NearestSearch {
     }
 
     /// Turns nodes into the rows that the version sees.
-    private func giveHits(_ field: VectorField) {
+    private func giveHits() {
         hits.removeAll(keepingCapacity: true)
         for hit in nearest {
-            if let slot = slot(of: hit.node, field) {
+            if let slot = slot(of: hit.node) {
                 hits.append(NearestHit(slot: slot, distance: hit.distance))
             }
         }

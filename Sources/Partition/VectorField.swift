@@ -33,6 +33,8 @@ package struct VectorArrival {
 /// 2. A node is released when the last row that has it is freed.
 ///
 /// Thread rule: as for the partition, whose lock covers it; the index's builder may plan without.
+/// A lookup may hold on to it after an `ALTER` has put another in its place: it is as it was then,
+/// which is right for every version that was pinned before.
 package final class VectorField {
     package let field: Field
     package let options: VectorOptions
@@ -70,6 +72,12 @@ package final class VectorField {
         guard Int(slot) < nodes.count, nodes[Int(slot)] != Self.none else { return nil }
         return nodes[Int(slot)]
     }
+
+    /// The row's vector; under cosine, of unit length.
+    package func vector(of slot: Slot) -> [Float]? { node(slot).map { index.vector($0) } }
+
+    /// The log entry that brought the row's vector.
+    package func source(ofRow slot: Slot) -> LogKey? { node(slot).map { source(of: $0) } }
 
     /// The newest row that has the node.
     func row(_ node: UInt32) -> Slot { rows[Int(node)] }

@@ -15,13 +15,10 @@ package final class VectorGraph {
 
     let kind: Kind
     private let dimensions: Int
-    /// Lists that a search of an inverted file looks at where a request does not say.
-    private let probeCount: Int
 
     /// An empty index of the kind that a checked schema asks for.
     init(_ options: VectorOptions, seed: UInt64) {
         dimensions = options.dimensions
-        probeCount = options.probeCount ?? 16
         do throws(VectorIndexError) {
             kind = try Self.make(options, seed: seed)
         } catch {
@@ -48,7 +45,8 @@ package final class VectorGraph {
                 originals: originals)
             let index = try IVFIndex(
                 IVFConfiguration(
-                    vectors: vectors, listCount: options.listCount ?? 1_024, seed: seed))
+                    vectors: vectors,
+                    listCount: options.listCount ?? VectorOptions.listCountDefault, seed: seed))
             return .ivf(index, IVFPlan(index))
         default:
             let graph = try HNSWGraph(
@@ -148,6 +146,9 @@ package final class VectorGraph {
 
     /// Candidates that a search keeps where a request does not say.
     private static var defaultWidth: Int { 96 }
+
+    /// Lists of an inverted file that a search looks at where a request does not say.
+    private static var defaultProbeCount: Int { 16 }
 
     // MARK: - Writing
 
@@ -251,7 +252,7 @@ package final class VectorGraph {
                     matchCount: acceptedCount, scratch: scratch.search, into: out)
             case .ivf(let index, _):
                 try index.search(
-                    query, k: count, probeCount: width ?? probeCount, accept: bits,
+                    query, k: count, probeCount: width ?? Self.defaultProbeCount, accept: bits,
                     scratch: scratch.search, into: out)
             case .flat(let index):
                 try index.search(

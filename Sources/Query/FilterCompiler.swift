@@ -16,7 +16,18 @@ struct FilterCompiler {
             return .negation(.disjunction(try nodes(parts, prefix: prefix)))
         case .field(let path, let conditions):
             let target = Target(path: path, prefix: prefix, schema: schema)
+            try refuseVectors(target.fullPath)
             return try all(conditions, target)
+        }
+    }
+
+    /// Vectors are kept apart from the documents that a filter is held against.
+    private func refuseVectors(_ path: String) throws(QueryError) {
+        guard schema.hasVectorFields else { return }
+        for field in schema.fields where field.vectorOptions != nil {
+            if path == field.path || path.hasPrefix(field.path + ".") {
+                throw .invalid(path: path, rule: "a vector cannot be filtered by", value: "")
+            }
         }
     }
 

@@ -85,7 +85,14 @@ enum ListText {
 /// Lists of plain names, such as ids: `a,b` or `["a,b"]`.
 package enum NameList {
     /// The strings of a list. Throws ``QueryError``.
-    package static func parse(_ text: String, option: String) throws(QueryError) -> [String] {
-        try ListText.strings(text, option: option)
+    ///
+    /// - Parameter allowsNone: an empty JSON array is no error.
+    package static func parse(
+        _ text: String, option: String, allowsNone: Bool = false
+    ) throws(QueryError) -> [String] {
+        if allowsNone, let json = try? JSON(parsing: text, depthMax: 2), json == .array([]) {
+            return []
+        }
+        return try ListText.strings(text, option: option)
     }
 }

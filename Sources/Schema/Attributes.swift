@@ -17,6 +17,8 @@ func shortened(_ text: String) -> String {
 struct Attributes {
     let members: [(key: String, value: JSON)]
     let path: String
+    /// Read from a store: what was accepted once is accepted for good.
+    var isStored = false
 
     subscript(name: String) -> JSON? { members.first { $0.key == name }?.value }
 
@@ -105,7 +107,8 @@ struct Attributes {
         case .bool(true)?: options.indexKind = "hnsw"
         case .object(let object)?:
             let known = [
-                "kind", "m", "efConstruction", "storage", "originals", "numLists", "nProbes",
+                "kind", "m", "efConstruction", "efSearch", "storage", "originals", "numLists",
+                "nProbes",
             ]
             if let stranger = object.members.first(where: { !known.contains($0.key) }) {
                 throw error("is no option of a vector index", stranger.value, at: stranger.key)
@@ -118,6 +121,9 @@ struct Attributes {
             options.efConstruction = try integer("efConstruction", in: 4...4_096, of: source)
             options.storage = try word("storage", of: ["f32", "f16", "int8"], in: source)
             options.originals = try word("originals", of: ["f32", "f16", "store"], in: source)
+            options.searchWidth = try integer(
+                "efSearch", in: 1...limits.searchWidthMax, of: source)
+            if !isStored { try refuseOptionsOfOtherKinds(options, source) }
         case let other?: throw error("is true, false or an object", other, at: "index")
         }
         return options
@@ -155,6 +161,25 @@ struct Attributes {
             return true
         }
         return try flag("index")
+    }
+
+    /// Refuses options of an index that would say nothing.
+    private func refuseOptionsOfOtherKinds(
+        _ options: VectorOptions,
+        _ source: [(key: String, value: JSON)]
+    ) throws(SchemaError) {
+        let kinds = [
+            "m": "hnsw", "efConstruction": "hnsw", "efSearch": "hnsw", "numLists": "ivf",
+            "nProbes": "ivf",
+        ]
+        for (name, value) in source {
+            guard let kind = kinds[name], kind != options.indexKind else { continue }
+            throw error("is an option of kind \(kind)", value, at: name)
+        }
+        let lists = options.listCount ?? VectorOptions.listCountDefault
+        if let probes = options.probeCount, probes > lists {
+            throw error("is at most numLists, \(lists)", .int(Int64(probes)), at: "nProbes")
+        }
     }
 
     /// Refuses attributes that the type does not know.

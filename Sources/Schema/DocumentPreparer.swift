@@ -151,6 +151,24 @@ package final class DocumentPreparer {
         edits.removeAll(keepingCapacity: true)
     }
 
+    /// Checks a vector that another form of the field allowed.
+    ///
+    /// Throws ``ValidationError`` as ``vector(_:for:)`` does.
+    package static func check(
+        vector values: [Float], for field: Field
+    ) throws(ValidationError) {
+        guard let options = field.vectorOptions else {
+            throw ValidationError(
+                path: field.path, rule: "type \(field.type.name)",
+                value: "a vector of \(values.count) dimensions")
+        }
+        do throws(ValidationError) {
+            try VectorReader.check(values, options)
+        } catch {
+            throw error.prefixed(by: field.path)
+        }
+    }
+
     /// Reads a vector of `field` from little-endian f32 bytes, as `VEC` sends it.
     ///
     /// Throws ``ValidationError`` for a field that is no vector, for a wrong length, for NaN and

@@ -28,6 +28,22 @@ package struct VectorOptions: Sendable, Equatable {
     /// Lists of an inverted file, and how many of them a search looks at.
     package var listCount: Int?
     package var probeCount: Int?
+    /// Candidates that a search of a graph keeps where a request does not say; nil for the default.
+    package var searchWidth: Int?
+
+    /// Without what only searches look at: indexes of equal ones are alike.
+    package var built: VectorOptions {
+        var options = self
+        (options.searchWidth, options.probeCount) = (nil, nil)
+        return options
+    }
+
+    /// How wide a search looks where a request does not say: candidates of a graph, lists of an
+    /// inverted file; nil for the server's choice.
+    package var defaultWidth: Int? { searchWidth ?? probeCount }
+
+    /// Lists of an inverted file where none are given.
+    package static let listCountDefault = 1_024
 
     /// Whether the last candidates are ranked by the vectors in the store.
     package var ranksByStore: Bool { originals == "store" }
@@ -173,9 +189,24 @@ package struct Field: Sendable {
         return bytes.withUnsafeBytes { Hash64.hash($0, seed: 0x7368_6170) }
     }
 
+    /// The options of a vector field; nil for any other.
+    package var vectorOptions: VectorOptions? {
+        if case .vector(let options) = type { options } else { nil }
+    }
+
     /// Whether the field's vectors are indexed.
-    package var hasVectorIndex: Bool {
-        if case .vector(let options) = type { options.indexKind != nil } else { false }
+    package var hasVectorIndex: Bool { vectorOptions?.indexKind != nil }
+
+    /// Whether a vector that `old` allowed may be none of this field's.
+    package func refusesVectors(of old: Field) -> Bool {
+        guard let before = old.vectorOptions else { return false }
+        guard let after = vectorOptions else { return true }
+        if after.dimensions != before.dimensions { return true }
+        // Under cosine there is no bound but no zero, elsewhere there is a bound but zero is fine.
+        if after.metric == .cosine || before.metric == .cosine {
+            return after.metric != before.metric
+        }
+        return after.magnitudeMax < before.magnitudeMax
     }
 
     /// Whether the field's places are indexed: documents give them, see

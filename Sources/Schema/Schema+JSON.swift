@@ -38,7 +38,8 @@ extension Schema {
             json: .object(object),
             numbers: numbers,
             nextFieldNumber: next,
-            limits: .init()
+            limits: .init(),
+            isStored: true
         )
         self = filling.isEmpty ? schema : schema.filling(Set(filling))
     }
@@ -146,6 +147,9 @@ extension Schema {
         }
         if let probes = options.probeCount {
             index.append((key: "nProbes", value: .int(Int64(probes))))
+        }
+        if let width = options.searchWidth {
+            index.append((key: "efSearch", value: .int(Int64(width))))
         }
         members.append((key: "index", value: .object(JSONObject(index))))
         return members

@@ -73,6 +73,9 @@ package struct SchemaChange: Sendable {
         /// Fields of opening hours that are new, and those that are gone.
         package let hoursToBuild: [FieldNumber]
         package let hoursToDrop: [FieldNumber]
+        /// By the number that they have had: vector fields that become others, which may refuse
+        /// vectors that documents hold.
+        package let strictVectors: [FieldNumber: Field]
         package let uniqueToBuild: [FieldNumber]
         package let uniqueToDrop: [FieldNumber]
         /// Whether stored documents have to be looked at before this may take hold.
@@ -103,15 +106,16 @@ package struct SchemaChange: Sendable {
             guard let changes = value.object else {
                 throw .invalid(path: path, rule: "is an object", value: shortText(value))
             }
+            var changesForm = false
             edit(&root, path: path[...]) { parent, name in
                 var field = parent[name] ?? .null
+                let before = Self.form(of: field)
                 for (key, value) in changes.members { field[key] = value.isNull ? nil : value }
                 parent[name] = field
+                changesForm = Self.form(of: field) != before
             }
             // A field whose values change their form is a new one to the indexes.
-            if ["type", "array", "scale", "dimensions"].contains(where: { changes[$0] != nil }) {
-                numbers[path] = nil
-            }
+            if changesForm { numbers[path] = nil }
         }
         for (path, value) in added {
             var isDone = false
@@ -133,6 +137,16 @@ package struct SchemaChange: Sendable {
         )
         let filling = Self.filling(from: schema, to: new)
         return difference(from: schema, to: filling.isEmpty ? new : new.filling(filling))
+    }
+
+    /// What the form of a field's values hangs on; saying what holds already is no change.
+    private static func form(of field: JSON) -> [JSON] {
+        ["type", "array", "scale", "dimensions"].map { name in
+            switch field[name] {
+            case nil, .bool(false)?: .null
+            case let value?: value
+            }
+        }
     }
 
     /// Fields whose default stored documents may lack: it is new or has changed, now or earlier.
@@ -194,14 +208,24 @@ package struct SchemaChange: Sendable {
                 uniqueDrop.append(field.number)
             }
         }
+        var strict: [FieldNumber: Field] = [:]
+        for field in old.fields where field.vectorOptions != nil {
+            // Whoever drops a field and declares it anew gives up its vectors.
+            guard !dropped.contains(field.path), let after = new.field(at: field.path),
+                after.refusesVectors(of: field)
+            else { continue }
+            strict[field.number] = after
+        }
         return Result(
             schema: new,
             fieldsToValidate: validate,
             mustValidateAll: new.unknown == .refuse && (old.unknown != .refuse || !drop.isEmpty),
             columnsToBuild: build,
             columnsToDrop: drop,
-            vectorsToBuild: new.fields.filter {
-                $0.hasVectorIndex && old.field(numbered: $0.number)?.type != $0.type
+            vectorsToBuild: new.fields.filter { field in
+                guard field.hasVectorIndex else { return false }
+                return old.field(numbered: field.number)?.vectorOptions?.built
+                    != field.vectorOptions?.built
             }.map(\.number),
             vectorsToDrop: old.fields.filter {
                 $0.hasVectorIndex && new.field(numbered: $0.number)?.hasVectorIndex != true
@@ -221,6 +245,7 @@ package struct SchemaChange: Sendable {
             hoursToDrop: old.fields.filter {
                 $0.hasHours && new.field(numbered: $0.number)?.hasHours != true
             }.map(\.number),
+            strictVectors: strict,
             uniqueToBuild: unique,
             uniqueToDrop: uniqueDrop
         )
@@ -239,6 +264,7 @@ extension Field {
         guard let old else { return true }
         let (a, b) = (old.definition, definition)
         return (b.isRequired && !a.isRequired) || (hasEntries && !old.hasEntries)
+            || refusesVectors(of: old)
             || (b.minimum?.key ?? .min) > (a.minimum?.key ?? .min)
             || (b.maximum?.key ?? .max) < (a.maximum?.key ?? .max)
             || (b.allowed != nil && b.allowed != a.allowed)

@@ -12,16 +12,20 @@ extension Schema {
     }
 
     /// Reads a schema; fields whose path is in `numbers` keep that number.
+    ///
+    /// - Parameter isStored: it was accepted once, maybe by looser rules.
     init(
         json: JSON,
         numbers: [String: FieldNumber],
         nextFieldNumber: FieldNumber,
-        limits: Limits
+        limits: Limits,
+        isStored: Bool = false
     ) throws(SchemaError) {
         var reader = DefinitionReader(
             numbers: numbers,
             nextFieldNumber: nextFieldNumber,
-            limits: limits
+            limits: limits,
+            isStored: isStored
         )
         let members = try reader.object(json, path: "schema")
         var definitions: [FieldDefinition] = []
@@ -95,10 +99,17 @@ struct DefinitionReader {
     let numbers: [String: FieldNumber]
     var nextFieldNumber: FieldNumber
     let limits: Limits
+    let isStored: Bool
     /// Paths declared so far.
     var declared: [String] = []
 
-    init(numbers: [String: FieldNumber], nextFieldNumber: FieldNumber, limits: Limits) {
+    init(
+        numbers: [String: FieldNumber],
+        nextFieldNumber: FieldNumber,
+        limits: Limits,
+        isStored: Bool
+    ) {
+        self.isStored = isStored
         self.numbers = numbers
         self.nextFieldNumber = nextFieldNumber
         self.limits = limits
@@ -172,7 +183,7 @@ struct DefinitionReader {
         if case .string("array")? = members.first(where: { $0.key == "type" })?.value {
             (members, isArray) = (try unwrapArray(members, path: path), true)
         }
-        let attributes = Attributes(members: members, path: path)
+        let attributes = Attributes(members: members, path: path, isStored: isStored)
         guard case .string(let typeName)? = attributes["type"] else {
             throw error(path, "has a type", attributes["type"] ?? .null)
         }

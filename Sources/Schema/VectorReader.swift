@@ -54,6 +54,15 @@ enum VectorReader {
         return try checked(values, options)
     }
 
+    /// Checks components: as many as the field has dimensions, and what its metric and its index
+    /// can take.
+    static func check(_ values: [Float], _ options: VectorOptions) throws(ValidationError) {
+        guard values.count == options.dimensions else {
+            throw error("\(options.dimensions) dimensions", "\(values.count)")
+        }
+        _ = try checked(values, options)
+    }
+
     private static func checked(
         _ values: [Float],
         _ options: VectorOptions

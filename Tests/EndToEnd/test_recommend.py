@@ -89,7 +89,9 @@ def test_like_and_unlike(shop, db):
     assert isinstance(hit["version"], int)
     one = Lookup(db.call("SIMILAR", shop.products, "ID", "p001"))
     assert shop.recommend("LIKE", "p001").ids == one.ids
-    assert shop.recommend("LIKE", "p001,p001,p001").ids == one.ids
+    again = shop.recommend("LIKE", "p001,p001,p001")
+    assert again.ids == one.ids and again.raw["based_on"] == ["p001"]
+    assert shop.recommend("LIKE", "p001", "NOT", "[]").ids == one.ids
 
 
 def test_from_what_was_bought(shop):
@@ -124,7 +126,8 @@ def test_no_history_is_not_no_vectors(shop):
     assert code("bob@x.io") == "NOHISTORY"
     assert code("dan@x.io") == "NOHISTORY"
     assert code("ann@x.io", "items.nosuch") == "NOHISTORY"
-    assert code("ann@x.io", "items.quantity") == "NOHISTORY"
+    # Numbers are ids as they are written; there is no product 1.
+    assert code("ann@x.io", "items.quantity") == "NOVECTOR"
     assert code("cid@x.io") == "NOVECTOR"
 
 
@@ -194,3 +197,50 @@ def test_the_rights_to_the_history_are_asked_for(server, shop, db3, name):
     with server.connect(2, user=user, password="p") as mine:
         assert as_map(mine.call("RECOMMEND", *words))["hits"]
     db3.call("ACL", "DELUSER", user)
+
+
+def test_a_long_history_is_left_out_whole(db3, name):
+    """More ids than one reply has hits, by orders large and small; all of them are known."""
+    rng = random.Random(3)
+    products, orders = name, name + "o"
+    db3.call("CREATE", products, json.dumps({"fields": {
+        "n": {"type": "int", "index": True}, "v": vector_field(8, "cosine", SMALL)}}))
+    db3.call("CREATE", orders, '{"fields":{"who":{"type":"keyword","index":true}}}')
+    db3.pipeline([("PUT", products, f"p{n}", json.dumps({"n": n}), "VEC", "v", pack(gauss(rng, 8)))
+                  for n in range(3000)])
+    bought = [f"p{n}" for n in range(2500)]
+    db3.pipeline([("PUT", orders, f"o{n}", json.dumps(
+        {"who": "bulk", "items": [{"p": p} for p in bought[n:n + 100]]}))
+        for n in range(0, 2500, 100)])
+    db3.pipeline([("PUT", orders, f"s{n}", json.dumps({"who": "often", "items": [{"p": p}]}))
+                  for n, p in enumerate(bought)])
+    for who in ("bulk", "often"):
+        for words in ([], ["EXACT"], ["WHERE", '{"n":{"$gte":2400}}'], ["DIVERSE", 0.5]):
+            answer = Lookup(db3.call(
+                "RECOMMEND", products, "FROM", orders, json.dumps({"who": who}), "PATH", "items.p",
+                "K", 10, *words))
+            assert not set(answer.ids) & set(bought) and len(answer.hits) == 10, (who, words)
+            assert set(answer.raw["based_on"]) == set(bought)
+            assert answer.total == (600 if "WHERE" in words else 3000)
+        none = Lookup(db3.call(
+            "RECOMMEND", products, "FROM", orders, json.dumps({"who": who}), "PATH", "items.p",
+            "WHERE", '{"n":{"$lt":2500}}'))
+        assert none.hits == [] and none.total == 2500
+    # Beyond the bound nothing is left out silently.
+    db3.pipeline([("PUT", orders, f"b{n}", json.dumps(
+        {"who": "all", "items": [{"p": f"x{n}-{m}"} for m in range(1000)]})) for n in range(11)])
+    assert db3.code("RECOMMEND", products, "FROM", orders, '{"who":"all"}', "PATH", "items.p") == (
+        "LIMIT")
+
+
+def test_histories_of_numbers_and_of_ids(db, name):
+    db.call("CREATE", name, json.dumps({"fields": {"v": vector_field(2, "cosine", SMALL)}}))
+    for key, vector in {"1": [1, 0], "2": [1, 0.1], "3": [0, 1]}.items():
+        db.call("PUT", name, key, json.dumps({"v": vector}))
+    db.call("CREATE", name + "o", '{"fields":{"who":{"type":"keyword"}}}')
+    db.call("PUT", name + "o", "3", '{"who":"ann","items":[{"p":1},{"p":[2,null]}]}')
+    history = ("RECOMMEND", name, "FROM", name + "o", '{"who":"ann"}', "PATH")
+    answer = Lookup(db.call(*history, "items.p"))
+    assert answer.raw["based_on"] == ["1", "2"] and answer.ids == ["3"]
+    answer = Lookup(db.call(*history, "_id"))
+    assert answer.raw["based_on"] == ["3"] and answer.ids == ["2", "1"]

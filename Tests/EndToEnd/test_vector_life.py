@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aisle_resp import RespError
+from aisle_resp import Lookup, RespError, as_map
 from test_schema import job_of, wait_for_job
 from vector_shelf import (
     FIELDS, KINDS, SMALL, Shelf, gauss, index_entry, likeness, narrow, pack, similar, vector_field,
@@ -157,6 +157,61 @@ def test_a_transaction_moves_vectors_as_one(db, name):
     assert again.ids == ["b", "a"] and again.hits[1]["distance"] == answer.hits[1]["distance"]
 
 
+def test_a_transaction_reads_vectors_that_are_named(db, name):
+    small = {"fields": {"n": {"type": "int"}, "v": vector_field(2, "l2", SMALL),
+                        "meta": {"type": "object", "fields": {"w": vector_field(2, "l2", SMALL)}}}}
+    db.call("CREATE", name, json.dumps(small))
+    db.call("PUT", name, "a", '{"n":1,"v":[1,2],"meta":{"w":[7,8]}}')
+    db.call("PUT", name, "b", '{"v":[3,4]}')
+    replies = db.pipeline([
+        ("MULTI",), ("FETCH", name, "a", "FIELDS", "v,n,meta.w"),
+        ("MFETCH", name, "a", "b", "FIELDS", "v"),
+        ("PUT", name, "c", '{"n":1,"v":[5,6]}'), ("FETCH", name, "c", "FIELDS", "v"),
+        ("PATCH", name, "a", '{"n":7}'), ("FETCH", name, "a", "FIELDS", "v,n"),
+        ("PUT", name, "b", '{"v":[9,9]}'), ("FETCH", name, "b", "FIELDS", "v"),
+        ("FETCH", name, "b"), ("FETCH", name, "a", "FIELDS", "n"), ("EXEC",)])[-1]
+    texts = [r if isinstance(r, list) else [r] for r in replies]
+    documents = [[json.loads(text) for text in group]
+                 for n, group in enumerate(texts) if n not in (2, 4, 6)]
+    assert documents == [
+        [{"n": 1, "v": [1, 2], "meta": {"w": [7, 8]}}], [{"v": [1, 2]}, {"v": [3, 4]}],
+        [{"v": [5, 6]}], [{"n": 7, "v": [1, 2]}], [{"v": [9, 9]}], [{}], [{"n": 7}]]
+
+
+@pytest.mark.parametrize("update", [
+    '{"$pull":{"v":1}}', '{"$pull":{"v":99}}', '{"$max":{"v":null}}', '{"$min":{"v":1}}',
+    '{"$push":{"v":5}}', '{"$addToSet":{"v":5}}', '{"$inc":{"v":1}}', '{"$mul":{"v":2}}',
+    '{"$currentDate":{"v":true}}', '{"$set":{"v.0":5}}', '{"$unset":{"v.0":1}}',
+    '{"$pull":{"v.x":1}}', '{"$max":{"meta":null}}', '{"$pull":{"meta.w":1}}'])
+def test_operators_that_would_look_at_a_vector_are_refused(db, name, update):
+    db.call("CREATE", name, json.dumps({"fields": {
+        "v": vector_field(3, "l2", SMALL),
+        "meta": {"type": "object", "fields": {"w": vector_field(2, "l2", SMALL)}}}}))
+    db.call("PUT", name, "a", '{"n":1,"v":[1,2,3],"meta":{"w":[4,5],"z":1}}')
+    assert db.code("PATCH", name, "a", update) == "INVALID"
+    assert db.code("PATCH", name, "new", update, "UPSERT") == "INVALID"
+    assert json.loads(db.call("FETCH", name, "a", "FIELDS", "v,meta.w,n")) == {
+        "n": 1, "v": [1, 2, 3], "meta": {"w": [4, 5]}}
+
+
+def test_filters_on_vectors_are_refused(db, name):
+    db.call("CREATE", name, json.dumps({"fields": {
+        "v": vector_field(2, "l2", SMALL), "w": {"type": "int"},
+        "meta": {"type": "object", "fields": {"v": vector_field(2, "l2", SMALL)}}}}))
+    db.call("PUT", name, "a", '{"v":[1,2],"w":1}')
+    for filter in ('{"v":{"$exists":true}}', '{"v":null}', '{"v":[1,2]}', '{"v.0":1}',
+                   '{"meta.v":{"$exists":false}}', '{"$or":[{"w":1},{"v":null}]}',
+                   '{"$nor":[{"v":{"$size":2}}]}'):
+        for words in (("COUNT", name, filter), ("FIND", name, filter),
+                      ("SIMILAR", name, "FIELD", "v", "ID", "a", "WHERE", filter),
+                      ("REMOVE", name, "WHERE", filter),
+                      ("PUT", name, "a", '{"w":2}', "IF", filter)):
+            reply = db.reply(*words)
+            assert isinstance(reply, RespError) and reply.code == "INVALID", (words, reply)
+            assert "v" in reply.text.split(":")[0], reply.text
+    assert db.call("COUNT", name, '{"meta":{"$exists":false}}') == 1
+
+
 # ALTER
 
 def test_an_index_is_added_to_stored_vectors(db3, name, seed):
@@ -289,6 +344,214 @@ def test_a_change_of_metric_outlives_a_kill(own_server, seed):
         assert '"cosine"' in db.call("DESCRIBE", "c")["schema"]
         shelf.ask_much(10)
         shelf.churn(80).ask_much(5)
+
+
+def small_collection(db, name, **options):
+    """Two documents with vectors of three dimensions under l2."""
+    field = {**vector_field(3, "l2", True), **options}
+    db.call("CREATE", name, json.dumps({"fields": {"n": {"type": "int"}, "v": field}}))
+    db.call("PUT", name, "0", '{"v":[1,2,3]}')
+    db.call("PUT", name, "1", '{"v":[1,2,4]}')
+
+
+@pytest.mark.parametrize("changes", [
+    {"dimensions": 3}, {"type": "vector"}, {"array": False}, {"array": None},
+    {"dimensions": 3, "type": "vector", "metric": "cosine"},
+    {"type": "vector", "index": {"kind": "flat"}},
+], ids=str)
+def test_saying_what_holds_already_keeps_the_vectors(db, name, changes):
+    small_collection(db, name)
+    alter(db, name, {"set": {"v": changes}})
+    assert json.loads(db.call("FETCH", name, "0", "FIELDS", "v")) == {"v": [1, 2, 3]}
+    assert similar(db, name, "ID", "0").ids == ["1"]
+
+
+@pytest.mark.parametrize("changes,rule", [
+    ({"dimensions": 2}, "2 dimensions"), ({"dimensions": 4}, "4 dimensions"),
+    ({"type": "keyword", "dimensions": None, "metric": None, "index": None}, "type keyword"),
+], ids=str)
+def test_a_form_that_stored_vectors_do_not_fit_is_refused(db, name, changes, rule):
+    small_collection(db, name)
+    before = db.call("DESCRIBE", name)
+    failed = alter(db, name, {"set": {"v": changes}}, "failed")
+    assert rule in failed["text"] and "0 (v" in failed["text"] and "1 (v" in failed["text"], failed
+    assert as_map(db.call("DESCRIBE", name))["schema"] == as_map(before)["schema"]
+    assert json.loads(db.call("FETCH", name, "1", "FIELDS", "v")) == {"v": [1, 2, 4]}
+    assert similar(db, name, "ID", "0").ids == ["1"]
+    db.call("REMOVE", name, "0", "1")
+    alter(db, name, {"set": {"v": changes}})
+
+
+def test_the_first_ten_vectors_that_stop_a_change_are_named(db, name):
+    small_collection(db, name, index={"originals": "f32", "storage": "f32"})
+    for n in range(12):
+        db.call("PUT", name, f"zero{n:02}", '{"v":[0,0,0]}')
+    db.call("PUT", name, "big", '{"v":[1e10,0,0]}')
+    failed = alter(db, name, {"set": {"v": {"metric": "cosine"}}}, "failed")
+    named = [n for n in range(12) if f"zero{n:02} (v" in failed["text"]]
+    assert named == list(range(10)), failed
+    failed = alter(db, name, {"set": {"v": {"index": True}}}, "failed")
+    assert "big (v" in failed["text"] and "zero" not in failed["text"], failed
+
+
+def test_measuring_goes_on_when_a_field_changes(own_server):
+    """Lookups that were kept for measuring are of the index as it was."""
+    server = own_server("--shards", "1")
+    with server.connect(3) as db:
+        # What was asked, and a change that makes another question of it.
+        cases = [
+            ("[1,2,3]", True, {"index": {"originals": "store"}}),
+            ("[1,2,3]", {"originals": "store"}, {"index": {"originals": "f16"}}),
+            ("[0,0,0]", True, {"metric": "cosine"}),
+            ("[1e12,0,0]", {"originals": "f32", "storage": "f32"},
+             {"index": {"originals": "f16", "storage": "f16"}}),
+            ("[1,1,1]", True, {"index": {"kind": "ivf"}}),
+        ]
+        for turn, (target, index, change) in enumerate(cases):
+            name = f"c{turn}"
+            small_collection(db, name, index=index)
+            for _ in range(130):
+                similar(db, name, "VEC", target)
+            assert as_map(db.call("RECALL", name, "v"))["recent"] >= 2
+            alter(db, name, {"set": {"v": change}})
+            for _ in range(2):
+                found = as_map(db.call("RECALL", name, "v"))
+                assert found["recent"] == 0 and found["sampled"] == 2, found
+            assert len(similar(db, name, "VEC", "[1,1,1]").hits) == 2
+        time.sleep(0.5)
+        assert server.alive()
+
+
+def test_recall_of_nothing_says_nothing(db, name):
+    db.call("CREATE", name, json.dumps({"fields": {"v": vector_field(3, "l2", SMALL)}}))
+    found = as_map(db.call("RECALL", name, "v"))
+    assert found["lookups"] == 0 and "recall" not in found and found["bands"] == []
+    db.call("PUT", name, "0", '{"v":[1,2,3]}')
+    found = as_map(db.call("RECALL", name, "v"))
+    assert (found["lookups"], found["recent"], found["sampled"]) == (1, 0, 1)
+    assert float(found["recall"]) == 1
+
+
+@pytest.mark.parametrize("changes", [
+    [{"index": {"kind": "flat", "originals": "store"}}, {"index": {"kind": "flat"}}],
+    [{"metric": "cosine"}, {"metric": "l2"}],
+], ids=["originals", "metric"])
+def test_lookups_while_an_index_takes_the_place_of_another(own_server, seed, changes):
+    """Every score is of one metric, and is that of the document."""
+    server = own_server("--shards", "2")
+    rng = random.Random(seed)
+    vectors = {str(n): gauss(rng, 4) for n in range(60)}
+    target, failures, asked = [1, 0, 1, 0], [], [0]
+    end = threading.Event()
+    with server.connect(3) as db:
+        db.call("CREATE", "c", json.dumps({"fields": {
+            "n": {"type": "int"}, "v": vector_field(4, "l2", {"kind": "flat"})}}))
+        for key, vector in vectors.items():
+            db.call("PUT", "c", key, json.dumps({"v": vector}))
+
+        def ask(words):
+            with server.connect(3) as mine:
+                while not end.is_set():
+                    reply = mine.reply("SIMILAR", "c", "K", 50, *words)
+                    if isinstance(reply, RespError):
+                        if reply.code not in ("BUSY",):
+                            failures.append(reply)
+                            return
+                        continue
+                    asked[0] += 1
+                    for hit in Lookup(reply).hits:
+                        metric = "l2" if "distance" in hit else "cosine"
+                        score = likeness(metric, target, vectors[hit["id"]])
+                        if abs(score - float(hit["score"])) > 0.01:
+                            failures.append((hit, score))
+                            return
+
+        threads = [threading.Thread(target=ask, args=(words,)) for words in (
+            ["VEC", json.dumps(target)], ["VEC", json.dumps(target), "EXACT"],
+            ["VEC", json.dumps(target), "WHERE", '{"_id":{"$gte":"0"}}'])]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + 5
+        try:
+            while time.monotonic() < until and not failures and server.alive():
+                for change in changes:
+                    alter(db, "c", {"set": {"v": change}})
+        finally:
+            end.set()
+            for thread in threads:
+                thread.join()
+        assert not failures and asked[0] > 20, (failures[:3], asked)
+
+
+def test_scores_while_an_index_is_rebuilt_are_the_old_ones(db3, name, seed):
+    """Many documents, so that the change takes a while."""
+    rng = random.Random(seed)
+    db3.call("CREATE", name, json.dumps({"fields": {
+        "n": {"type": "int", "index": True},
+        "v": vector_field(4, "l2", {"kind": "flat", "originals": "store"})}}))
+    vectors = {str(n): gauss(rng, 4) for n in range(6000)}
+    db3.pipeline([("PUT", name, key, json.dumps({"n": int(key), "v": vector}))
+                  for key, vector in vectors.items()])
+    target, metric, seen = [1, 0, 1, 0], "l2", 0
+    for change, after in [({"metric": "cosine"}, "cosine"), ({"metric": "ip"}, "ip"),
+                          ({"index": {"kind": "flat"}, "metric": "l2"}, "l2")]:
+        job = job_of(db3.call("ALTER", name, json.dumps({"set": {"v": change}})))
+        while any(str(entry["id"]) == str(job) and entry["state"] == "running"
+                  for entry in map(as_map, db3.call("JOBS"))):
+            for words in (["VEC", json.dumps(target)], ["VEC", json.dumps(target), "EXACT"]):
+                reply = db3.reply("SIMILAR", name, *words, "K", 5, "WHERE", '{"n":{"$lt":60}}')
+                if isinstance(reply, RespError):
+                    assert reply.code == "BUSY", reply.text
+                    continue
+                seen += 1
+                assert len(Lookup(reply).hits) == 5
+                for hit in Lookup(reply).hits:
+                    scores = [likeness(m, target, vectors[hit["id"]]) for m in (metric, after)]
+                    assert min(abs(s - float(hit["score"])) for s in scores) < 0.01, (hit, scores)
+        wait_for_job(db3, job)
+        metric = after
+    assert seen > 3
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["stored", "in the text"])
+def test_what_has_no_index_yet_is_compared_one_by_one(db3, name, seed, declared):
+    rng = random.Random(seed)
+    bare = {"type": "vector", "dimensions": 12, "metric": "l2"}
+    own = {"v": bare} if declared else {}
+    db3.call("CREATE", name, json.dumps({"fields": {**FIELDS, **own}}))
+    shelf = Shelf(db3, name, rng, "l2", index=KINDS["flat"], create=False)
+    shelf.sent([shelf.put_whole(f"p{n}") for n in range(8000)])
+    field = vector_field(12, "l2", KINDS["flat"])
+    change = {"set": {"v": {"index": KINDS["flat"]}}} if declared else {"add": {"v": field}}
+    job = job_of(db3.call("ALTER", name, json.dumps(change)))
+    # Paused while the vectors are being brought in: before, no index is there yet.
+    for _ in range(10_000):
+        db3.call("JOBS", "PAUSE", job)
+        reply = db3.reply("SIMILAR", name, "ID", "p1", "K", 3)
+        if not isinstance(reply, RespError):
+            break
+        assert reply.code in ("NOINDEX", "BUSY"), reply.text
+        db3.call("JOBS", "RESUME", job)
+    time.sleep(0.3)
+    [entry] = [e for e in map(as_map, db3.call("JOBS")) if str(e["id"]) == str(job)]
+    assert entry["state"] == "running" and entry["text"] == "paused", entry
+    answer = similar(db3, name, "ID", "p1", "K", 3)
+    assert answer.exact and answer.total == 8000
+    shelf.check(answer, shelf.vectors["p1"], 3, without={"p1"})
+    shelf.ask_much(10)
+    # What is written now stays in the text where the old schema knows no vectors.
+    shelf.sent([shelf.put_whole(f"p{n}") for n in range(40)])
+    shelf.ask_much(5)
+    key = sorted(shelf.vectors)[0]
+    spread_out = similar(db3, name, "ID", key, "K", 3, "DIVERSE", 0.3, "NOT", "p2")
+    assert len(spread_out.hits) == 3 and not {key, "p2"} & set(spread_out.ids)
+    liked = Lookup(db3.call("RECOMMEND", name, "LIKE", key, "K", 3))
+    assert liked.ids == similar(db3, name, "ID", key, "K", 3).ids
+    plan = as_map(db3.call("EXPLAIN", "SIMILAR", name, "ID", key))
+    assert "exact scan of stored vectors" in str(plan)
+    db3.call("JOBS", "RESUME", job)
+    wait_for_job(db3, job)
+    shelf.ask_much(5)
 
 
 # Growth

@@ -12,7 +12,8 @@ from aisle_resp import RespError, as_map
 from aisle_server import PATIENCE, Server
 from test_schema import job_of, wait_for_job
 from vector_shelf import (
-    KINDS, SMALL, Shelf, gauss, likeness, narrow, pack, similar, vector_field, wait_until_linked)
+    KINDS, SMALL, Shelf, gauss, index_entry, likeness, narrow, pack, similar, vector_field,
+    wait_until_linked)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,48 @@ def large(tmp_path_factory):
         yield shelf
     assert server.stop() == 0, server.log_tail()
     server.remove()
+
+
+@pytest.mark.parametrize("index", [
+    {"kind": "flat", "m": 16}, {"kind": "flat", "efSearch": 10}, {"kind": "hnsw", "numLists": 4},
+    {"kind": "ivf", "efConstruction": 100}, {"kind": "ivf", "efSearch": 100}, {"nProbes": 4},
+    {"kind": "ivf", "numLists": 4, "nProbes": 5}, {"kind": "ivf", "nProbes": 1025},
+    {"efSearch": 0}, {"efSearch": 10_001}, {"efSearch": "96"}], ids=str)
+def test_options_that_would_say_nothing_are_refused(db, name, index):
+    assert db.code("CREATE", name, json.dumps(
+        {"fields": {"v": vector_field(4, "l2", index)}})) == "INVALID"
+
+
+def test_an_index_has_a_width_of_its_own(own_server, seed):
+    """The narrowest searches find less than the widest, and a change of width builds nothing."""
+    server = own_server("--partitions", "1")
+    with server.connect(3) as db3:
+        check_width(db3, "c", seed)
+
+
+def check_width(db3, name, seed):
+    index = {"kind": "hnsw", "m": 2, "efConstruction": 8, "storage": "f32", "originals": "f32"}
+    shelf = Shelf(db3, name, random.Random(seed), index={**index, "efSearch": 1}).fill(4000)
+    wait_until_linked(db3, name)
+    assert '"efSearch":1' in as_map(db3.call("DESCRIBE", name))["schema"]
+    shelf_bytes = index_entry(db3, name)["bytes"]
+
+    def recall(*words):
+        found = 0
+        for turn in range(40):
+            target = pack(gauss(random.Random(turn), 12))
+            truth = similar(db3, name, "VEC", target, "EXACT").ids
+            found += len(set(truth) & set(similar(db3, name, "VEC", target, *words).ids))
+        return found / 400
+
+    narrow, wide = recall(), recall("EF", 400)
+    assert narrow < wide - 0.1, (narrow, wide)
+    job = job_of(db3.call("ALTER", name, json.dumps(
+        {"set": {"v": {"index": {**index, "efSearch": 400}}}})))
+    wait_for_job(db3, job)
+    assert index_entry(db3, name)["state"] == "ready"
+    assert index_entry(db3, name)["bytes"] == shelf_bytes
+    assert abs(recall() - wide) < 0.02 and recall("EF", 1) == narrow
 
 
 # Exact answers
@@ -174,6 +217,9 @@ def test_explain_shows_the_method(large, db3, name):
     assert how(*words, "EF", 1000) == "scan of codes"
     assert how(*words, "EXACT") == how(*words, "WHERE", '{"n":{"$lt":50}}') == "exact scan"
     assert how(*words, "WHERE", '{"n":-1}') == "no vectors"
+    for filter in ("{}", '{"n":{"$lt":50}}'):
+        plan = large.db.call("EXPLAIN", "SIMILAR", *words[1:], "WHERE", filter)
+        assert plan["estimate"] == large.db.call("COUNT", large.name, filter)
     for kind, method in (("ivf", "inverted lists"), ("flat", "scan of codes")):
         shelf = Shelf(db3, name + kind, random.Random(1), index=KINDS[kind]).fill(1800)
         assert how(db3, shelf.name, "VEC", pack(gauss(shelf.rng, 12))) == method

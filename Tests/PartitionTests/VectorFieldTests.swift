@@ -17,7 +17,7 @@ import Testing
 
     private let schemaText = """
         {"fields":{"v":{"type":"vector","dimensions":4,"metric":"l2",
-        "index":{"kind":"KIND","m":4,"storage":"f32","originals":"f32"}}}}
+        "index":{"kind":"KIND","storage":"f32","originals":"f32"}}}}
         """
 
     @Test(arguments: ["hnsw", "ivf", "flat"])
@@ -116,9 +116,9 @@ import Testing
             allowed = allowed.filter { kept.contains($0.key) }
         }
         let search = NearestSearch(
-            partition: partition,
+            partition: partition, field: try #require(partition.vectorField(field.number)),
             query: NearestQuery(
-                field: field.number, target: target, count: 5, width: 200, isExact: isExact),
+                target: target, count: 5, width: 200, isExact: isExact),
             version: Version(UInt64(version)), match: isFiltered ? .rows(rows) : .all, pool: pool,
             scratch: NearestScratch())
         while !search.step() {}

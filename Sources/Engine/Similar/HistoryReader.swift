@@ -19,6 +19,9 @@ final class HistoryReader {
 
     private static let batch = 64
 
+    /// Whether the documents' own ids are meant.
+    private var namesOwnIDs: Bool { request.path.text == "_id" }
+
     init(_ request: HistoryRequest, context: ReadContext) throws(EngineError) {
         var request = request
         request.find.isCount = true
@@ -34,38 +37,53 @@ final class HistoryReader {
         if !isMatched {
             guard try find.run(until: deadline) else { return false }
             isMatched = true
+            guard find.outcome.total <= request.documentCountMax else {
+                throw limit("documents", request.documentCountMax)
+            }
         }
         let depth = context.shared.options.limits.documentDepthMax + 1
         var matches = FieldPath.Matches()
-        while documentCount < request.documentCountMax, found.count < request.idCountMax {
+        while true {
             let keys = find.matchingRows(partition: &partition, from: &slot, limit: Self.batch)
             if keys.isEmpty { return true }
             documentCount += keys.count
             for key in keys {
                 try context.withEntry(key) { entry in
+                    if namesOwnIDs { return take([UInt8](entry.id)) }
                     guard let root = try? context.parser.parse(entry.document, depthMax: depth)
                     else { return }
                     request.path.lookup(in: root, into: &matches)
                     for value in matches.values { take(value) }
                 }
             }
+            guard found.count <= request.idCountMax else {
+                throw limit("ids", request.idCountMax)
+            }
             if Clock.monotonicNanoseconds() >= deadline { return false }
         }
-        return true
+    }
+
+    private func limit(_ what: String, _ most: Int) -> EngineError {
+        EngineError(
+            .limit, "FROM", "at most \(most) \(what) of a history",
+            hint: "narrow the filter, to what was bought lately for instance")
     }
 
     private func take(_ value: TapeValue) {
         switch value.kind {
-        case .string:
-            let id = [UInt8](value.stringBytes)
-            if !id.isEmpty, seen.insert(id).inserted { found.append(id) }
+        case .string: take([UInt8](value.stringBytes))
+        case .number: take([UInt8](value.rawText))
         case .array:
             var children = value.children
             while let child = children.next() {
-                if child.value.kind == .string { take(child.value) }
+                if child.value.kind != .array { take(child.value) }
             }
-        case .null, .bool, .number, .object: return
+        case .null, .bool, .object: return
         }
+    }
+
+    private func take(_ id: [UInt8]) {
+        if !id.isEmpty, seen.insert(id).inserted { found.append(id) }
     }
 
     /// - Throws: `NOHISTORY` where nothing is named.

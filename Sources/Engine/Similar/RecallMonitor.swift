@@ -1,4 +1,5 @@
 import Primitives
+import Query
 import Schema
 
 /// How many of the true neighbours lookups find, by the share of documents that their filters let
@@ -33,6 +34,34 @@ package struct RecallBand: Sendable, Equatable {
     }
 }
 
+/// A lookup that is kept to be measured: what was asked, and not what answered it, which would keep
+/// partitions alive that were dealt out anew.
+struct RecallSample: Sendable {
+    var key: RecallMonitor.Key
+    /// Those of the field that the target was checked for.
+    var options: VectorOptions
+    var target: [Float]
+    var filter: CompiledFilter?
+    var count: Int
+    var width: Int?
+
+    /// The lookup as the collection is now; nil where it is another question by now.
+    func request(in view: CollectionView) -> SimilarRequest? {
+        guard view.id == key.collection,
+            let field = view.vectorFields.first(where: { $0.number == key.field }),
+            field.vectorOptions?.built == options.built
+        else { return nil }
+        var request = SimilarRequest(
+            view: view, field: field, target: .vector(target), count: count)
+        request.width = width
+        if let filter {
+            guard let bound = try? filter.rebound(to: view.schema) else { return nil }
+            request.filter = bound
+        }
+        return request
+    }
+}
+
 /// A sample of the recent lookups by nearness of each field, and what measuring them has shown.
 ///
 /// Event loops offer one lookup in 64; a thread of low priority repeats it, approximately and
@@ -45,10 +74,12 @@ package final class RecallMonitor: Sendable {
     }
 
     private struct Entry {
-        var recent: [SimilarRequest] = []
+        /// What the index was built with: lookups and figures of another one say nothing.
+        var options: VectorOptions
+        var recent: [RecallSample] = []
         var next = 0
         /// Lookups of `recent` that were not measured yet.
-        var waiting: [SimilarRequest] = []
+        var waiting: [RecallSample] = []
         var bands = RecallBand.all
     }
 
@@ -60,35 +91,37 @@ package final class RecallMonitor: Sendable {
 
     init() {}
 
-    /// Keeps a lookup whose target is a vector.
-    func offer(_ request: SimilarRequest) {
-        let key = Key(collection: request.view.id, field: request.field.number)
+    /// Keeps a lookup.
+    func offer(_ sample: RecallSample) {
         entries.withLock { entries in
-            var entry = entries[key] ?? Entry()
+            var entry = entries[sample.key] ?? Entry(options: sample.options.built)
+            if entry.options != sample.options.built {
+                entry = Entry(options: sample.options.built)
+            }
             if entry.recent.count < Self.recentCount {
-                entry.recent.append(request)
+                entry.recent.append(sample)
             } else {
-                entry.recent[entry.next] = request
+                entry.recent[entry.next] = sample
             }
             entry.next = (entry.next + 1) % Self.recentCount
-            if entry.waiting.count < Self.waitingCount { entry.waiting.append(request) }
-            entries[key] = entry
+            if entry.waiting.count < Self.waitingCount { entry.waiting.append(sample) }
+            entries[sample.key] = entry
         }
     }
 
     /// Recent lookups of a field.
-    func recent(_ key: Key) -> [SimilarRequest] {
+    func recent(_ key: Key) -> [RecallSample] {
         entries.withLock { $0[key]?.recent ?? [] }
     }
 
     /// A lookup to be measured, or nil.
-    func takeWaiting() -> SimilarRequest? {
+    func takeWaiting() -> RecallSample? {
         entries.withLock { entries in
             for (key, entry) in entries where !entry.waiting.isEmpty {
                 var rest = entry
-                let request = rest.waiting.removeFirst()
+                let sample = rest.waiting.removeFirst()
                 entries[key] = rest
-                return request
+                return sample
             }
             return nil
         }
@@ -98,9 +131,10 @@ package final class RecallMonitor: Sendable {
     private static let fullCount = 2_000
 
     /// Adds what one lookup has shown.
-    func note(_ key: Key, band: Int, found: Int, of true: Int) {
+    func note(_ sample: RecallSample, band: Int, found: Int, of true: Int) {
+        let key = sample.key
         entries.withLock { entries in
-            guard var entry = entries[key] else { return }
+            guard var entry = entries[key], entry.options == sample.options.built else { return }
             if entry.bands[band].lookupCount >= Self.fullCount {
                 entry.bands[band].lookupCount /= 2
                 entry.bands[band].trueCount /= 2
@@ -113,19 +147,20 @@ package final class RecallMonitor: Sendable {
         }
     }
 
-    /// Forgets what belongs to fields that are gone.
-    func keep(_ isThere: (Key) -> Bool) {
+    /// Forgets what belongs to fields that are gone or have another index.
+    func keep(_ isThere: (Key, VectorOptions) -> Bool) {
         entries.withLock { entries in
-            for key in entries.keys where !isThere(key) { entries[key] = nil }
+            for (key, entry) in entries where !isThere(key, entry.options) { entries[key] = nil }
         }
     }
 
     /// What was measured of a field so far; empty where nothing was.
-    package func bands(collection: UInt32, field: UInt16) -> [RecallBand] {
+    func bands(of field: Field, collection: UInt32) -> [RecallBand] {
         entries.withLock { entries in
-            (entries[Key(collection: collection, field: field)]?.bands ?? []).filter {
-                $0.lookupCount > 0
-            }
+            guard let entry = entries[Key(collection: collection, field: field.number)],
+                entry.options == field.vectorOptions?.built
+            else { return [] }
+            return entry.bands.filter { $0.lookupCount > 0 }
         }
     }
 }

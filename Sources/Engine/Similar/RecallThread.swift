@@ -51,12 +51,16 @@ final class RecallThread: @unchecked Sendable {
         while !stopping.load(ordering: .relaxed) {
             usleep(Self.pauseMicroseconds)
             turn += 1
+            // Its copy of the catalogue would keep partitions that were dealt out anew.
+            _ = context?.catalog
             if turn % 200 == 0 { forget() }
             let started = Clock.monotonicNanoseconds()
-            guard started >= restEnd, let request = shared.recall.takeWaiting() else { continue }
+            guard started >= restEnd, let sample = shared.recall.takeWaiting() else { continue }
             if context == nil { context = try? makeContext() }
-            guard let context, let view = shared.catalog.byID[request.view.id] else { continue }
-            measure(request, view, context)
+            guard let context, let view = shared.catalog.byID[sample.key.collection],
+                let request = sample.request(in: view)
+            else { continue }
+            measure(sample, request, context)
             context.endTransaction()
             let ended = Clock.monotonicNanoseconds()
             restEnd = ended + (ended - started) * Self.restFactor
@@ -64,9 +68,9 @@ final class RecallThread: @unchecked Sendable {
     }
 
     private func measure(
-        _ request: SimilarRequest, _ view: CollectionView, _ context: ReadContext
+        _ sample: RecallSample, _ request: SimilarRequest, _ context: ReadContext
     ) {
-        let execution = RecallExecution(request, view: view, context: context)
+        let execution = RecallExecution(request, context: context)
         defer { execution.finish() }
         do throws(EngineError) {
             while try !execution.run(until: Clock.monotonicNanoseconds() + Self.sliceNanoseconds) {
@@ -77,16 +81,17 @@ final class RecallThread: @unchecked Sendable {
             // Dropped or altered meanwhile: there is nothing to measure any more.
             return
         }
-        let key = RecallMonitor.Key(collection: view.id, field: request.field.number)
         for (index, band) in execution.bands.enumerated() where band.lookupCount > 0 {
-            shared.recall.note(key, band: index, found: band.foundCount, of: band.trueCount)
+            shared.recall.note(sample, band: index, found: band.foundCount, of: band.trueCount)
         }
     }
 
     private func forget() {
         let catalog = shared.catalog
-        shared.recall.keep { key in
-            catalog.byID[key.collection]?.schema.field(numbered: key.field)?.hasVectorIndex ?? false
+        shared.recall.keep { key, options in
+            catalog.byID[key.collection]?.vectorFields.contains {
+                $0.number == key.field && $0.vectorOptions?.built == options
+            } ?? false
         }
     }
 }

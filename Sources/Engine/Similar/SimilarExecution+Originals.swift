@@ -7,6 +7,7 @@ import Schema
 extension SimilarExecution {
     /// Compares matches of a partition by the stored vectors.
     func compare(_ index: Int, until deadline: UInt64) throws(EngineError) {
+        if let unindexed { return try compare(index, unindexed, until: deadline) }
         guard let originals else { preconditionFailure("a field that is ranked by the store") }
         repeat {
             let matches = searches[index].nextMatches(StoredOriginals.batch)
@@ -17,6 +18,20 @@ extension SimilarExecution {
             }[...]
             try originals.measure(&batch)
             compared += batch
+            if compared.count > 2 * neededCount + 1_024 { keepNearest() }
+        } while Clock.monotonicNanoseconds() < deadline
+    }
+
+    /// Compares the documents of a partition whose vectors are in no index yet.
+    private func compare(
+        _ index: Int, _ unindexed: UnindexedVectors, until deadline: UInt64
+    ) throws(EngineError) {
+        let excluded = Set(excludedRows(index))
+        repeat {
+            guard let batch = try unindexed.next(match(index), at: version) else {
+                return searchIsDone(index)
+            }
+            compared += batch.filter { !excluded.contains($0.slot) }
             if compared.count > 2 * neededCount + 1_024 { keepNearest() }
         } while Clock.monotonicNanoseconds() < deadline
     }
@@ -47,12 +62,8 @@ extension SimilarExecution {
     private func gatherFound() {
         withLocks {
             for (index, search) in searches.enumerated() {
-                let partition = view.partitions[index]
                 for hit in search.hits {
-                    guard
-                        let source = partition.vectorSource(
-                            of: hit.slot, field: request.field.number)
-                    else { continue }
+                    guard let source = indexes[index].source(ofRow: hit.slot) else { continue }
                     found.append(
                         StoredOriginals.Item(
                             partition: index, slot: hit.slot, source: source,
@@ -62,21 +73,24 @@ extension SimilarExecution {
         }
         // Codes of all partitions compare with each other.
         found.sort { $0.distance < $1.distance }
-        let count = VectorGraph.rankedCount(neededCount, width: request.width)
+        let count = VectorGraph.rankedCount(neededCount, width: width)
         if found.count > count { found.removeSubrange(count...) }
     }
 
     /// The row's vector: the index's, or the stored one where that is what ranks.
-    func vector(
-        _ partition: CollectionPartition, of slot: Slot
-    ) throws(EngineError) -> [Float]? {
-        let field = request.field.number
+    func vector(_ index: Int, of slot: Slot) throws(EngineError) -> [Float]? {
+        let partition = view.partitions[index]
         partition.lock.lockForReading()
-        guard case .vector(let options) = request.field.type, options.ranksByStore else {
-            defer { partition.lock.unlock() }
-            return partition.vector(of: slot, field: field)
+        if let unindexed {
+            let key = partition.key(slot)
+            partition.lock.unlock()
+            return try unindexed.vector(of: key)
         }
-        let source = partition.vectorSource(of: slot, field: field)
+        guard options.ranksByStore else {
+            defer { partition.lock.unlock() }
+            return indexes[index].vector(of: slot)
+        }
+        let source = indexes[index].source(ofRow: slot)
         partition.lock.unlock()
         guard let source else { return nil }
         return try StoredOriginals.vector(context, request.field, source)

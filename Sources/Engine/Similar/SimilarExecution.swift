@@ -6,22 +6,31 @@ import Schema
 /// Carries out one lookup by nearness in slices, at one version.
 ///
 /// ```
-/// history ─> target ─> filter ─> search (each partition) (─> originals) ─> rank (─> spread)
+/// history ─> target (─> examples) ─> filter (─> exclude) ─> search or compare (each partition)
+///         (─> originals) ─> rank (─> spread)
 /// ```
 /// - history: the documents of another collection that name what was liked.
 /// - target: the vector that hits are to be near to.
+/// - examples: the mean of what is liked and disliked.
 /// - filter: which rows may be hits, as a bitmap for each partition.
+/// - exclude: which rows are no hits, where there are many.
 /// - search: the nearest of each partition; see ``NearestSearch``.
+/// - compare: every match by its stored vector, while no index of them is complete, or where the
+///   index holds only codes and all matches count.
 /// - originals: where the index holds only codes, the best are compared by the stored vectors.
 /// - rank: the partitions' hits merged and cut.
 /// - spread: hits chosen so that they differ, where it is asked for; see ``Spread``.
 ///
-/// The version stays pinned until ``finish()``. Not Sendable: runs on the thread of its context.
+/// The version stays pinned until ``finish()``, and the lookup keeps the indexes that it began
+/// with: those of the options that its target was checked for, whatever an `ALTER` does meanwhile.
+/// Not Sendable: runs on the thread of its context.
 package final class SimilarExecution {
     enum Phase: Equatable {
         case history
         case target
+        case examples
         case filter
+        case exclude(from: Int)
         case search(partition: Int)
         case compare(partition: Int)
         case originals(from: Int)
@@ -31,6 +40,7 @@ package final class SimilarExecution {
     }
 
     let request: SimilarRequest
+    let options: VectorOptions
     let context: ReadContext
     let view: CollectionView
     let version: Version
@@ -39,11 +49,19 @@ package final class SimilarExecution {
     /// Rows that may be hits; nil where all that have a vector may.
     private let filter: FindExecution?
     var history: HistoryReader?
+    /// The examples that are being read.
+    var examples: ExampleMean?
+    /// By partition: the indexes to search; none while the first one is being built.
+    private(set) var indexes: [VectorField] = []
+    /// Compares stored vectors while no index of them is complete.
+    private(set) var unindexed: UnindexedVectors?
     /// What hits are to be near to.
     var target: [Float] = []
     /// Ids that are no hits, those of the examples among them.
     var excluded: [[UInt8]]
-    private let isMeasured: Bool
+    /// By partition: their rows, where they are many.
+    private(set) var excludedRows: [[Slot]] = []
+    let isMeasured: Bool
     var searches: [NearestSearch] = []
     /// Of fields that are ranked by the store: what compares, what was found by codes, and what was
     /// compared.
@@ -51,8 +69,8 @@ package final class SimilarExecution {
     var found: [StoredOriginals.Item] = []
     var compared: [StoredOriginals.Item] = []
     /// What the hits are chosen from while they are spread out.
-    private var candidates: [Candidate] = []
-    private var spread: Spread?
+    var candidates: [Candidate] = []
+    var spread: Spread?
     private var holdsPin: Bool
     private var phaseStarted: UInt64
 
@@ -67,6 +85,10 @@ package final class SimilarExecution {
     init(
         _ request: SimilarRequest, context: ReadContext, isMeasured: Bool
     ) throws(EngineError) {
+        guard let options = request.field.vectorOptions else {
+            preconditionFailure("a vector field")
+        }
+        self.options = options
         self.isMeasured = isMeasured
         self.request = request
         self.context = context
@@ -94,6 +116,26 @@ package final class SimilarExecution {
             phase = .history
             self.history = try HistoryReader(history, context: context)
         }
+        if view.isBuildingFirstIndex(of: request.field) {
+            unindexed = UnindexedVectors(context, request.field, options, view)
+        } else {
+            try bindIndexes()
+        }
+    }
+
+    /// Takes each partition's index of the options that the request was made for.
+    ///
+    /// - Throws: `BUSY` where another one has just taken its place.
+    private func bindIndexes() throws(EngineError) {
+        for partition in view.partitions {
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            guard let index = partition.vectorField(request.field.number, built: options) else {
+                throw EngineError(
+                    .busy, view.name, "the schema has just changed", hint: "send it again")
+            }
+            indexes.append(index)
+        }
     }
 
     deinit { finish() }
@@ -111,16 +153,17 @@ package final class SimilarExecution {
     ///
     /// - Returns: whether it is finished.
     /// - Throws: `TIMEOUT` when the request's own time is over, unless it allows partial answers;
-    ///   `NOTFOUND`, `NOVECTOR` and `NOHISTORY` where there is nothing to be near to.
+    ///   `NOTFOUND`, `NOVECTOR` and `NOHISTORY` where there is nothing to be near to; `BUSY` where
+    ///   the schema changes while the filter is answered.
     package func run(until deadline: UInt64) throws(EngineError) -> Bool {
-        if let current = context.catalog.byID[view.id],
-            current.schemaGeneration != view.schemaGeneration, phase != .finished
-        {
-            throw EngineError(
-                .busy, view.name, "the schema changed meanwhile", hint: "send it again")
-        }
         while phase != .finished {
-            try step(until: deadline)
+            do throws(EngineError) {
+                try step(until: deadline)
+            } catch  where error.code == .corrupt {
+                // A collection that was dropped meanwhile takes its entries with it.
+                let isThere = context.shared.catalog.byID[view.id] != nil
+                throw isThere ? error : context.missing(view, version)
+            }
             if phase == .finished { break }
             let now = Clock.monotonicNanoseconds()
             if now >= request.deadlineNanoseconds {
@@ -145,11 +188,9 @@ package final class SimilarExecution {
             guard try history.run(until: deadline) else { return }
             let ids = try history.ids()
             note("history", "documents that name ids", rows: ids.count)
-            try takeExamples(likes: ids, unlikes: [], mustExist: false)
-            phase = .filter
-        case .target:
-            try resolveTarget()
-            phase = .filter
+            takeExamples(likes: ids, unlikes: [], mustExist: false)
+        case .target: try resolveTarget()
+        case .examples: try readExamples()
         case .filter:
             if let filter {
                 guard try filter.run(until: deadline) else { return }
@@ -158,9 +199,14 @@ package final class SimilarExecution {
                 outcome.plan.warnings += filter.outcome.plan.warnings
                 outcome.plan.documentsRead += filter.outcome.plan.documentsRead
                 outcome.plan.estimate = filter.outcome.total
+            } else {
+                outcome.plan.estimate = view.documentCount
             }
             phaseStarted = Clock.monotonicNanoseconds()
-            phase = .search(partition: 0)
+            phase =
+                excluded.count > Self.excludedCountMax
+                ? .exclude(from: 0) : .search(partition: 0)
+        case .exclude(let start): exclude(from: start)
         case .search(let index): search(index, until: deadline)
         case .compare(let index): try compare(index, until: deadline)
         case .originals(let start): try rankByOriginals(from: start)
@@ -182,13 +228,57 @@ package final class SimilarExecution {
 
     // MARK: - Search
 
+    /// Up to so many ids that are no hits, as many more neighbours are asked for; beyond it their
+    /// rows are kept out of the search, which then walks under a bitmap.
+    private static let excludedCountMax = 64
+    /// Ids that are looked up in one go.
+    private static let excludeBatch = 512
+
+    private func exclude(from start: Int) {
+        if start == 0 { excludedRows = view.partitions.map { _ in [] } }
+        let end = min(start + Self.excludeBatch, excluded.count)
+        for id in excluded[start..<end] {
+            if let (index, slot) = row(of: id) { excludedRows[index].append(slot) }
+        }
+        phase = end == excluded.count ? .search(partition: 0) : .exclude(from: end)
+    }
+
+    /// The row in which the version sees a document.
+    func row(of id: [UInt8]) -> (partition: Int, slot: Slot)? {
+        id.withUnsafeBytes { bytes in
+            let hash = view.hash(bytes)
+            let index = view.partitionIndex(hash: hash)
+            let partition = view.partitions[index]
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            guard let number = partition.heads.number(hash: hash, id: bytes),
+                let slot = partition.slot(of: number, at: version)
+            else { return nil }
+            return (index, slot)
+        }
+    }
+
     /// Neighbours that each partition is asked for: what may fall away later comes on top.
     var neededCount: Int {
         let wanted = request.count
-        return excluded.count + (request.diversity == nil ? wanted : Self.spreadCount(wanted))
+        return (excludedRows.isEmpty ? excluded.count : 0)
+            + (request.diversity == nil ? wanted : Self.spreadCount(wanted))
     }
 
+    /// The rows of a partition that are kept out of its search.
+    func excludedRows(_ index: Int) -> [Slot] {
+        excludedRows.isEmpty ? [] : excludedRows[index]
+    }
+
+    /// Candidates that a search keeps; nil for the default.
+    var width: Int? { request.width ?? options.searchWidth }
+
     private func search(_ index: Int, until deadline: UInt64) {
+        if let unindexed {
+            unindexed.begin(index, target: target)
+            phase = .compare(partition: index)
+            return
+        }
         if searches.count == index {
             if index == 0 {
                 originals = StoredOriginals(
@@ -196,15 +286,15 @@ package final class SimilarExecution {
             }
             let count =
                 originals == nil
-                ? neededCount : VectorGraph.rankedCount(neededCount, width: request.width)
+                ? neededCount : VectorGraph.rankedCount(neededCount, width: width)
             searches.append(
                 NearestSearch(
-                    partition: view.partitions[index],
+                    partition: view.partitions[index], field: indexes[index],
                     query: NearestQuery(
-                        field: request.field.number, target: target, count: count,
-                        width: request.width, isExact: request.isExact),
-                    version: version, match: match(index), pool: context.bitmaps,
-                    scratch: context.nearestScratch))
+                        target: target, count: count,
+                        width: request.width ?? options.defaultWidth, isExact: request.isExact),
+                    version: version, match: match(index), excluded: excludedRows(index),
+                    pool: context.bitmaps, scratch: context.nearestScratch))
         }
         while !searches[index].step() {
             if Clock.monotonicNanoseconds() >= deadline { return }
@@ -222,140 +312,16 @@ package final class SimilarExecution {
             return
         }
         note(
-            "search", Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", "),
+            "search",
+            unindexed == nil
+                ? Set(searches.map(\.method.rawValue)).sorted().joined(separator: ", ")
+                : "exact scan of stored vectors",
             rows: searches.reduce(compared.count) { $0 + $1.hits.count })
         phase = originals == nil ? .rank : .originals(from: 0)
     }
 
-    private func match(_ index: Int) -> NearestSearch.Match {
+    func match(_ index: Int) -> NearestSearch.Match {
         guard let filter, !filter.matchesAll[index] else { return .all }
         return .rows(filter.matches[index])
-    }
-
-    // MARK: - Rank
-
-    private struct Candidate {
-        var partition: Int
-        var slot: Slot
-        var distance: Float
-    }
-
-    /// Runs `body` with all partitions locked for reading, so that ids and rows can be looked at.
-    func withLocks<T>(_ body: () -> T) -> T {
-        for partition in view.partitions { partition.lock.lockForReading() }
-        defer { for partition in view.partitions { partition.lock.unlock() } }
-        return body()
-    }
-
-    /// The id's bytes; under ``withLocks(_:)``.
-    private func id(_ candidate: Candidate) -> UnsafeRawBufferPointer {
-        view.partitions[candidate.partition].id(candidate.slot)
-    }
-
-    private func rank() throws(EngineError) {
-        var candidates: [Candidate] = []
-        candidates.reserveCapacity(searches.reduce(0) { $0 + $1.hits.count })
-        for (index, search) in searches.enumerated() {
-            outcome.total += search.matchCount
-            guard originals == nil else { continue }
-            for hit in search.hits {
-                candidates.append(
-                    Candidate(partition: index, slot: hit.slot, distance: hit.distance))
-            }
-        }
-        for item in found + compared {
-            candidates.append(
-                Candidate(partition: item.partition, slot: item.slot, distance: item.distance))
-        }
-        outcome.isExact = searches.allSatisfy(\.isExact) && !outcome.isPartial
-        withLocks {
-            candidates.sort {
-                $0.distance != $1.distance
-                    ? $0.distance < $1.distance : id($0).lexicographicallyPrecedes(id($1))
-            }
-            drop(&candidates)
-        }
-        guard let diversity = request.diversity, !outcome.isPartial else {
-            return answer(candidates.prefix(request.count))
-        }
-        self.candidates = Array(candidates.prefix(Self.spreadCount(request.count)))
-        spread = try makeSpread(diversity)
-        phase = .spread
-    }
-
-    private func finishSpread() {
-        let chosen = spread?.chosen ?? []
-        answer(chosen.map { candidates[$0] }[...])
-    }
-
-    private func answer(_ chosen: ArraySlice<Candidate>) {
-        outcome.hits = withLocks { chosen.map { hit($0) } }
-        offerForRecall()
-        note("rank", request.diversity == nil ? "by score" : "spread out", rows: outcome.hits.count)
-        phase = .finished
-    }
-
-    /// Drops the candidates that are no hits.
-    private func drop(_ candidates: inout [Candidate]) {
-        if !excluded.isEmpty {
-            let gone = Set(excluded)
-            candidates.removeAll { gone.contains([UInt8](id($0))) }
-        }
-        if let least = request.scoreMin {
-            candidates.removeAll { score($0.distance).score < least }
-        }
-    }
-
-    private func hit(_ candidate: Candidate) -> SimilarHit {
-        let (score, distance) = score(candidate.distance)
-        return SimilarHit(
-            key: view.partitions[candidate.partition].key(candidate.slot),
-            id: [UInt8](id(candidate)), score: score, distance: distance)
-    }
-
-    /// Lets one lookup in so many be measured later, with the vector that it came to.
-    private func offerForRecall() {
-        if isMeasured || request.isExact || outcome.isPartial { return }
-        context.nearnessCount &+= 1
-        guard context.nearnessCount % RecallMonitor.every == 1 else { return }
-        var request = request
-        request.target = .vector(target)
-        request.excluded = []
-        request.scoreMin = nil
-        request.diversity = nil
-        context.shared.recall.offer(request)
-    }
-
-    /// What an index's distance means to a client.
-    private func score(_ distance: Float) -> (score: Double, distance: Double?) {
-        switch request.field.type {
-        case .vector(let options):
-            switch options.metric {
-            // Rounding may lead a little beyond the bounds.
-            case .cosine: return (min(max(1 - Double(distance), -1), 1), nil)
-            case .ip: return (0 - Double(distance), nil)
-            case .l2:
-                let root = Double(max(0, distance)).squareRoot()
-                return (1 / (1 + root), root)
-            }
-        default: preconditionFailure("a vector field")
-        }
-    }
-
-    /// Candidates that a number of spread-out hits is chosen from.
-    private static func spreadCount(_ count: Int) -> Int { max(4 * count, 64) }
-
-    private func makeSpread(_ diversity: Double) throws(EngineError) -> Spread? {
-        guard case .vector(let options) = request.field.type else { return nil }
-        // The locks are held for one vector at a time: there may be thousands.
-        var vectors: [[Float]] = []
-        vectors.reserveCapacity(candidates.count)
-        for candidate in candidates {
-            vectors.append(
-                try vector(view.partitions[candidate.partition], of: candidate.slot) ?? [])
-        }
-        return Spread(
-            scores: candidates.map { score($0.distance).score }, vectors: vectors, options,
-            diversity: diversity, count: request.count)
     }
 }

@@ -56,7 +56,7 @@ package struct HistoryRequest: Sendable {
     package var path: FieldPath
     /// Documents and ids that are looked at at most.
     package var documentCountMax = 10_000
-    package var idCountMax = 1_000
+    package var idCountMax = 10_000
 
     package init(find: FindRequest, path: FieldPath) {
         self.find = find
