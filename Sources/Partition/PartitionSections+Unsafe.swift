@@ -254,8 +254,8 @@ extension CollectionPartition {
         }
     }
 
-    /// Makes a field's column, or index of vectors, places or hours, an empty one that queries do not
-    /// use: what is applied from now on goes in, what is there already has to be brought.
+    /// Makes a field's column, or index of vectors, places or hours, an empty one that queries do
+    /// not use: what is applied from now on goes in, what is there already has to be brought.
     package func beginFilling(_ field: Field) {
         if field.hasEntries { addColumn(field, isReady: false) }
         if field.hasVectorIndex {

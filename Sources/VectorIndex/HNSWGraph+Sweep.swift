@@ -96,7 +96,7 @@ extension HNSWGraph {
     /// Stages the row of a mended node's first new link with `node` in it, as after an insertion: a
     /// node whose neighbours went one after the other would lose all that lead to it otherwise.
     /// Measured at 100,000 x 384, every vector replaced three times: 0.99 of a fresh graph's rate
-    /// at recall 0.99 (0.76 without); all new links instead of one: 1.12, and a sixth slower writes.
+    /// at recall 0.99 (0.76 without); with all new links 1.12, and writes a sixth slower.
     private func linkBack(_ node: UInt32, _ link: UInt32, _ plan: HNSWPlan) {
         let row = view.row(link, 0)
         let isThere = (0..<view.baseCapacity).contains { row[$0] == node }

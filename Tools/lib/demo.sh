@@ -95,6 +95,8 @@ demo_questions() {
         STATS price BY source
     lines=18 ask "Shops in Minnesota: where, and whose?" FIND stores '{"state":"MN"}' SORT city \
         LIMIT 3 FIELDS name,city FACET brand
+    lines=20 ask "The nearest shops to downtown Minneapolis that are open now" NEARBY stores \
+        -93.2650 44.9778 RADIUS 25km OPEN now LIMIT 3 FIELDS name,brand
     lines=16 ask "How is such a question answered?" EXPLAIN FIND products \
         '{"brand":"Sony","price":{"$lt":100}}' SORT price LIMIT 3
 }
