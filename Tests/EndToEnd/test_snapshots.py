@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+import snapshot_format
 from aisle_resp import RespError, as_map
-from aisle_server import Server, run_aisle
+from aisle_server import REPOSITORY, Server, run_aisle
 
 SCHEMA = (
     '{"fields":{"n":{"type":"int","index":true,"sort":true},"k":{"type":"keyword","index":true,'
@@ -323,3 +324,20 @@ def test_a_server_that_loads_listens_and_says_so(own_server):
     with server.connect() as connection:
         connection.call("AUTH", "secret")
         assert connection.call("COUNT", "things", "{}") == 4_000
+
+
+def test_files_are_what_the_specification_says(tmp_path):
+    golden = (REPOSITORY / "Snapshots" / "golden" / "format-1.snap").read_bytes()
+    header, sections = snapshot_format.read(golden)
+    assert header[7] == 2 and header[9] == 1
+    kinds = {identity[0] for identity, _ in sections}
+    assert {1, 2, 3, 4, 5, 7, 8} <= kinds
+    own = tmp_path / "own.snap"
+    own.write_bytes(snapshot_format.write([
+        (1, 0, 0, 0, b""), (99, 1, 2, 3, b"of a later time"), (7, 0, 0, 0, b"x" * 600_000)]))
+    done = run_aisle("snapshot", "verify", "--file", str(own))
+    assert done.returncode == 0 and b"3 sections" in done.stdout, done.stderr
+    damaged = bytearray(own.read_bytes())
+    damaged[300_000] ^= 1
+    own.write_bytes(damaged)
+    assert run_aisle("snapshot", "verify", "--file", str(own)).returncode == 1

@@ -17,7 +17,7 @@ fuzz_run() {
     mkdir -p "$work" "$root/.build-fuzz/found"
     # Without SWIFT_BACKTRACE a crash can hang instead of ending.
     AISLE_FUZZ_TARGET=$target SWIFT_BACKTRACE=enable=no "$root/.build-fuzz/release/fuzz" \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
         -print_final_stats=1 -verbosity=0 -artifact_prefix="$root/.build-fuzz/found/$target-" \
         "$work" "$root/Tests/Fuzz/Corpus/$target"
 }
