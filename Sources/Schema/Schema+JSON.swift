@@ -132,8 +132,10 @@ extension Schema {
         ]
         guard let kind = options.indexKind else { return members }
         var index: [(key: String, value: JSON)] = [(key: "kind", value: .string(kind))]
-        if let m = options.m { index.append((key: "m", value: .int(Int64(m)))) }
-        if let ef = options.efConstruction {
+        // A schema of old may have options of another kind, which say nothing.
+        let (isGraph, hasLists) = (kind == "hnsw", kind == "ivf")
+        if isGraph, let m = options.m { index.append((key: "m", value: .int(Int64(m)))) }
+        if isGraph, let ef = options.efConstruction {
             index.append((key: "efConstruction", value: .int(Int64(ef))))
         }
         if let storage = options.storage {
@@ -142,13 +144,13 @@ extension Schema {
         if let originals = options.originals {
             index.append((key: "originals", value: .string(originals)))
         }
-        if let lists = options.listCount {
+        if hasLists, let lists = options.listCount {
             index.append((key: "numLists", value: .int(Int64(lists))))
         }
-        if let probes = options.probeCount {
+        if hasLists, let probes = options.probeCount {
             index.append((key: "nProbes", value: .int(Int64(probes))))
         }
-        if let width = options.searchWidth {
+        if isGraph, let width = options.searchWidth {
             index.append((key: "efSearch", value: .int(Int64(width))))
         }
         members.append((key: "index", value: .object(JSONObject(index))))

@@ -137,6 +137,54 @@ import Testing
         #expect(on.columnsToBuild == [number])
     }
 
+    @Test func sayingWhatHoldsAlreadyIsNoChange() throws {
+        let old = try Fixture.products()
+        for (path, changes) in [
+            ("price", #"{"type":"decimal","scale":2}"#), ("rating", #"{"type":"float"}"#),
+            ("rating", #"{"array":false}"#),
+        ] {
+            let number = try #require(old.field(at: path)?.number)
+            let same = try change("{\"set\":{\"\(path)\":\(changes)}}", old)
+            #expect(same.schema.field(at: path)?.number == number, "\(path) \(changes)")
+            #expect(same.columnsToBuild.isEmpty && !same.needsValidation)
+        }
+    }
+
+    @Test func vectorsAreCheckedWhereTheyMayNotFit() throws {
+        let text = #"{"fields":{"v":{"type":"vector","dimensions":3,"metric":"l2","index":INDEX}}}"#
+        func plan(_ index: String, _ changes: String) throws -> SchemaChange.Result {
+            let old = try Schema(parsing: JSON(parsing: text.replacing("INDEX", with: index)))
+            return try change("{\"set\":{\"v\":\(changes)}}", old)
+        }
+        let f32 = #"{"storage":"f32","originals":"f32"}"#
+        // Index, changes, whether vectors are looked at, whether an index is built.
+        for (index, changes, isChecked, isBuilt) in [
+            ("true", #"{"dimensions":3,"type":"vector"}"#, false, false),
+            ("true", #"{"dimensions":4}"#, true, true),
+            ("true", #"{"metric":"cosine"}"#, true, true),
+            ("true", #"{"metric":"ip"}"#, false, true),
+            (f32, #"{"index":true}"#, true, true), ("true", "{\"index\":\(f32)}", false, true),
+            ("false", #"{"index":true}"#, true, true), ("true", #"{"index":false}"#, false, false),
+            (#"{"m":4}"#, #"{"index":{"m":4,"efSearch":50}}"#, false, false),
+            (#"{"kind":"ivf"}"#, #"{"index":{"kind":"ivf","nProbes":5}}"#, false, false),
+        ] {
+            let result = try plan(index, changes)
+            #expect(result.strictVectors.isEmpty != isChecked, "\(index) \(changes)")
+            #expect(!isChecked || result.needsValidation, "\(index) \(changes)")
+            #expect(result.vectorsToBuild.isEmpty != isBuilt, "\(index) \(changes)")
+        }
+    }
+
+    @Test func storedSchemasMayHaveOptionsThatAreRefusedToday() throws {
+        let text =
+            #"{"fields":{"v":{"type":"vector","dimensions":3,"index":{"kind":"flat","m":9}}}}"#
+        #expect(throws: SchemaError.self) { try Schema(parsing: JSON(parsing: text)) }
+        let stored = try Schema(internalJSON: JSON(parsing: text))
+        #expect(stored.field(at: "v")?.vectorOptions?.m == 9)
+        let changed = try change(#"{"add":{"n":{"type":"int"}}}"#, stored).schema
+        #expect(changed.field(at: "v")?.vectorOptions?.m == nil)
+    }
+
     @Test func stricterRulesAskForValidation() throws {
         let old = try Fixture.products()
         let number = try #require(old.field(at: "price")?.number)
