@@ -4,7 +4,7 @@ demo_data=$root/demo-data
 demo_port=${AISLE_DEMO_PORT:-2475}
 demo_socket=$demo_data/aisle.sock
 demo_pid=$demo_data/aisle.pid
-catalogue=$root/Snapshots/demo
+catalogue=$root/Snapshots/demo/catalogue
 
 demo_running() {
     [ -f "$demo_pid" ] && kill -0 "$(cat "$demo_pid")" 2>/dev/null
@@ -16,6 +16,10 @@ demo_start() {
         return
     fi
     mkdir -p "$demo_data"
+    if [ ! -d "$demo_data/store" ]; then
+        say "restoring the catalogue from $(basename "$catalogue").snap"
+        "$aisle" restore "$catalogue.snap" --data "$demo_data/store"
+    fi
     if [ ${#demo_socket} -gt 107 ]; then
         fail "the path of this checkout is too long for a Unix socket: $demo_socket"
     fi
@@ -47,20 +51,6 @@ demo_stop() {
     say "stopped; the data stays in demo-data/"
 }
 
-# demo_load COLLECTION: loads a part of the catalogue unless it is there.
-demo_load() {
-    local held
-    held=$("$aisle" cli --unix "$demo_socket" COUNT "$1" '{}' 2>/dev/null \
-        | grep -oE '^(\(integer\) )?[0-9]+$' | grep -oE '[0-9]+' || true)
-    if [ "${held:-0}" -gt 0 ]; then
-        say "$1: $held documents are there already"
-        return
-    fi
-    say "loading $1"
-    "$aisle" load "$1" "$catalogue/$1.jsonl.zst" --schema "$catalogue/$1.schema.json" --id id \
-        --unix "$demo_socket"
-}
-
 # ask QUESTION WORDS…: prints the question, the command, the start of the answer and its time.
 ask() {
     local question=$1 answer word shown="" took
@@ -79,11 +69,7 @@ ask() {
 }
 
 demo_questions() {
-    local first
-    # head ends early, which the unpacking end of the pipe takes for a failure.
-    first=$({ zstd -dc "$catalogue/products.jsonl.zst" 2>/dev/null || true; } | head -1 \
-        | sed -E 's/^\{"id": ?"([^"]*)".*/\1/')
-    lines=4 ask "One product by its id" FETCH products "$first" FIELDS name,brand,price
+    lines=4 ask "One product by its id" FETCH products bestbuy:1042052 FIELDS name,brand,price
     ask "How many products are there?" COUNT products '{}'
     local headphones='{"$regex":"^Electronics > Headphones"}'
     lines=20 ask "Well rated headphones under 100, dearest first" FIND products \

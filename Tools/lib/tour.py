@@ -21,12 +21,9 @@ BLOCK = re.compile(r"(<!-- tour -->\n```console\n)(.*?)(```\n<!-- end of tour --
 LINES, COLUMNS = 24, 110
 
 
-def load_catalogue(server):
-    for name in ("products", "stores"):
-        folder = ROOT / "Snapshots/demo"
-        subprocess.run([binary(), "load", name, folder / f"{name}.jsonl.zst", "--schema",
-                        folder / f"{name}.schema.json", "--id", "id", "--unix", server.unix],
-                       check=True, stdout=subprocess.DEVNULL)
+def restore_catalogue(data):
+    subprocess.run([binary(), "restore", ROOT / "Snapshots/demo/catalogue.snap", "--data", data],
+                   check=True, stdout=subprocess.DEVNULL)
 
 
 def answer(server, command):
@@ -53,9 +50,10 @@ def main():
     readme = ROOT / "README.md"
     text = readme.read_text()
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(os.path.join(folder, "data")).start()
+        data = os.path.join(folder, "data")
+        restore_catalogue(data)
+        server = Server(data).start()
         try:
-            load_catalogue(server)
             text = BLOCK.sub(lambda m: m[1] + rewrite(server, m[2]) + m[3], text)
         finally:
             server.stop()
