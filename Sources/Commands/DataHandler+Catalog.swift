@@ -233,6 +233,13 @@ extension DataHandler {
                 throw EngineError(.syntax, "JOBS", "takes CANCEL, PAUSE or RESUME and a job's id")
             }
             let isDone: Bool
+            if request.equals(1, "PAUSE"),
+                table.all.contains(where: { $0.id == id && $0.kind == "RESTORE" })
+            {
+                throw EngineError(
+                    .busy, "job \(id)", "a restore is not paused: writes wait for its end",
+                    hint: "JOBS CANCEL takes it back")
+            }
             if request.equals(1, "CANCEL") {
                 isDone = table.cancel(id)
             } else if request.equals(1, "PAUSE") {

@@ -137,7 +137,9 @@ extension DataHandler {
     ) throws(EngineError) -> Disposition {
         let cursors = self.cursors(of: session)
         guard let number = UInt64(request.string(1)),
-            let cursor = cursors.cursor(number, limits)
+            let cursor = cursors.cursor(number, limits),
+            // A collection that was dropped, or replaced by a restore, takes its cursors with it.
+            engine.shared.catalog.byID[cursor.execution.viewID] != nil
         else {
             let idle = limits.cursorIdleMilliseconds / 1000
             let life = limits.cursorLifeMilliseconds / 1000

@@ -263,11 +263,13 @@ struct NearbyShape {
         if let text = try options.text("OPEN") {
             let moment: Int64
             do {
-                moment = try DateTime.parse(text, nowMilliseconds: Clock.wallMilliseconds())
+                moment =
+                    try Int64(text)
+                    ?? DateTime.parse(text, nowMilliseconds: Clock.wallMilliseconds())
             } catch {
                 throw EngineError(
                     .invalid, "OPEN",
-                    "is now or a time such as 2026-05-01T18:30:00-07:00, got "
+                    "is now, now+1h or a time such as 2026-05-01T18:30:00-07:00, got "
                         + "\(text.prefix(64))")
             }
             guard Self.moments.contains(moment) else {
@@ -301,7 +303,7 @@ struct NearbyShape {
     }
 
     private mutating func stock(_ options: Options, _ handler: DataHandler) throws(EngineError) {
-        let words = options.words("STOCK", count: 4)
+        let words = try options.words("STOCK", count: 4)
         guard words.count == 4, words[2].uppercased() == "IN" else {
             throw EngineError(.syntax, "STOCK", "takes sku qty IN collection")
         }

@@ -8,7 +8,7 @@ import Snapshot
 /// `SNAPSHOT`: whatever takes time or touches files is a job, whose number is the reply.
 extension DataHandler {
     func snapshot(
-        _ request: RequestFrame, _ reply: inout ReplyWriter
+        _ request: RequestFrame, _ session: Session, _ reply: inout ReplyWriter
     ) throws(EngineError) -> Disposition {
         if request.equals(1, "LIST") {
             try expect(request, 2, "LIST")
@@ -23,7 +23,13 @@ extension DataHandler {
         let id: UInt64
         if request.equals(1, "CREATE") {
             if request.count != 2 { try expect(request, 3, "CREATE [name]") }
-            id = try engine.takeSnapshot(name: request.count > 2 ? request.string(2) : nil)
+            let name = request.count > 2 ? request.string(2) : nil
+            if let name, name.hasPrefix(SnapshotShelf.automaticPrefix) {
+                throw EngineError(
+                    .invalid, "name",
+                    "\(SnapshotShelf.automaticPrefix)… are the server's own, which it drops")
+            }
+            id = try engine.takeSnapshot(name: name)
         } else if request.equals(1, "VERIFY") {
             try expect(request, 3, "VERIFY name")
             id = try engine.verifySnapshot(request.string(2))
@@ -31,7 +37,7 @@ extension DataHandler {
             try expect(request, 3, "DROP name")
             id = try engine.dropSnapshot(request.string(2))
         } else if request.equals(1, "RESTORE"), request.count > 2 {
-            id = try restore(request)
+            id = try restore(request, session.rights)
         } else {
             throw EngineError(
                 .syntax, "SNAPSHOT", "takes CREATE, LIST, VERIFY, DROP or RESTORE")
@@ -40,11 +46,17 @@ extension DataHandler {
         return .replied
     }
 
-    private func restore(_ request: RequestFrame) throws(EngineError) -> UInt64 {
+    private func restore(
+        _ request: RequestFrame, _ rights: AccessRights
+    ) throws(EngineError) -> UInt64 {
         var moment = SnapshotMoment.end
         var (name, source): (String?, String?) = (nil, nil)
         var index = 3
+        var seen: Set<String> = []
         while index < request.count {
+            guard seen.insert(request.string(index).uppercased()).inserted else {
+                throw EngineError(.syntax, request.string(index), "is given twice")
+            }
             guard index + 1 < request.count else {
                 throw EngineError(.syntax, request.string(index), "needs a value")
             }
@@ -73,6 +85,14 @@ extension DataHandler {
         }
         guard name != nil || source == nil else {
             throw EngineError(.syntax, "ONLY", "needs AS, the name to restore it under")
+        }
+        // Whatever is read or replaced must be the account's own.
+        let isAllowed =
+            rights.allowsAllCollections
+            || (source.map { rights.allows(collection: $0, write: false) } ?? false)
+                && (name.map { rights.allows(collection: $0, write: true) } ?? false)
+        guard isAllowed else {
+            throw EngineError(.noPermission, "", "No permissions to access the collections")
         }
         return try engine.restoreSnapshot(
             request.string(2), moment: moment,

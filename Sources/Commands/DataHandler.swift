@@ -120,7 +120,7 @@ package final class DataHandler: CommandHandler {
         case .recall: return try recall(request, session, &reply)
         case .jobs: return try jobs(request, &reply)
         case .reshard, .compact: return try startJob(name, request, &reply)
-        case .snapshot: return try snapshot(request, &reply)
+        case .snapshot: return try snapshot(request, session, &reply)
         case .ping, .echo, .hello, .auth, .select, .quit, .reset, .client, .command, .config, .info,
             .acl, .slowlog, .memory, .latency, .dbsize, .time, .shutdown, .watch, .unwatch:
             reply.error("ERR the command is not carried out here")

@@ -119,10 +119,26 @@ struct Options {
         }
     }
 
-    /// All values of an option of several, as text.
-    func words(_ name: String, count: Int) -> [String] {
+    /// All values of an option of several, as text, parameters replaced.
+    func words(_ name: String, count: Int) throws(EngineError) -> [String] {
         guard let place = place(name) else { return [] }
-        return (place..<place + count).map { frame.string($0) }
+        var words: [String] = []
+        for index in place..<place + count {
+            let text = frame.string(index)
+            do throws(QueryError) {
+                switch try params.option(text) {
+                case .json(.string(let value))?: words.append(value)
+                case .json(let value)?: words.append(value.text)
+                case .blob?:
+                    throw QueryError.invalid(
+                        path: name, rule: "takes no bytes", value: String(text.prefix(64)))
+                case nil: words.append(text)
+                }
+            } catch {
+                throw EngineError(error)
+            }
+        }
+        return words
     }
 
     /// An integer within bounds.

@@ -118,7 +118,7 @@ package final class Catalog: Sendable {
     package let aliases: [String: String]
     /// Rises with each swap, so that a loop can tell cheaply whether its copy is old.
     package let generation: UInt64
-    let byID: [UInt32: CollectionView]
+    package let byID: [UInt32: CollectionView]
     /// Whether some collection's stored documents may lack defaults that reads fill in.
     let fillsReads: Bool
 

@@ -152,6 +152,8 @@ package final class Committer: @unchecked Sendable {
         syncTail()
         let result: WriteResult
         do {
+            // A client's change of the catalogue is a write; a job knows what it does.
+            if ticket != nil, let refusal = shared.writeRefusal() { throw refusal }
             result = try body(self)
         } catch let error as EngineError {
             abort()

@@ -22,6 +22,7 @@ package struct EngineError: Error, Equatable, Sendable {
         case execAbort = "EXECABORT"
         case noHistory = "NOHISTORY"
         case cancelled = "CANCELLED"
+        case noPermission = "NOPERM"
         case generic = "ERR"
     }
 

@@ -130,6 +130,8 @@ package final class JobContext {
     package let read: ReadContext
     private let id: UInt64
     private let runner: JobRunner
+    /// Set by a job that would be wrong if another one ran in between: it is not paused.
+    var keepsTurn = false
 
     init(engine: Engine, read: ReadContext, id: UInt64, runner: JobRunner) {
         self.engine = engine
@@ -158,7 +160,7 @@ package final class JobContext {
     package func checkpoint() throws(EngineError) -> Bool {
         let jobs = engine.shared.jobs
         var wasPaused = false
-        if jobs.isPaused(id), !jobs.isCancelled(id), !isStopping {
+        if !keepsTurn, jobs.isPaused(id), !jobs.isCancelled(id), !isStopping {
             wasPaused = true
             read.endTransaction()
             jobs.update(id) { $0.state = .paused }
@@ -178,7 +180,7 @@ package final class JobContext {
     /// the newest one.
     @discardableResult
     func checkpoint(pinning version: inout Version) throws(EngineError) -> Bool {
-        guard engine.shared.jobs.isPaused(id) else { return try checkpoint() }
+        guard !keepsTurn, engine.shared.jobs.isPaused(id) else { return try checkpoint() }
         read.pins.release(version)
         defer { version = read.pins.acquire() }
         return try checkpoint()

@@ -18,11 +18,22 @@ struct EdgePairVisitor: EdgeVisitor {
     static let needsCenter = false
     private static let edgesPerCell = 12
     private static let edgesPerLeaf = 2_000
+    /// Edges that may be handed to cells, for each edge that there is. Where edges lie apart it is
+    /// the depth of the walk, 30 at most; long ones side by side are in a cell each with most others,
+    /// which would cost the square of their number.
+    private static let visitsPerEdge = 100
 
     /// In a walk over two polygons only pairs of one edge from each count.
     let first: Polygon
     let second: Polygon?
     var meetings = EdgeMeetings()
+    private var visitsLeft: Int
+
+    init(first: Polygon, second: Polygon?) {
+        (self.first, self.second) = (first, second)
+        let count = first.edgeCount + (second?.edgeCount ?? 0)
+        visitsLeft = 100_000 + Self.visitsPerEdge * count
+    }
 
     func wants(_ cell: CellID) -> Bool {
         meetings.crossing == nil && meetings.tooDense == nil
@@ -32,6 +43,11 @@ struct EdgePairVisitor: EdgeVisitor {
         _ cell: CellID, edges: UnsafeBufferPointer<UInt32>, centerInside: Bool
     ) -> Bool {
         if edges.count < 2 { return false }
+        visitsLeft -= edges.count
+        if visitsLeft < 0 {
+            meetings.tooDense = edges[0]
+            return false
+        }
         if second != nil && !hasBoth(edges) { return false }
         if edges.count > EdgePairVisitor.edgesPerCell && !cell.isLeaf { return true }
         if edges.count > EdgePairVisitor.edgesPerLeaf {

@@ -46,4 +46,6 @@ package enum GeoError: Error, Equatable, Sendable {
     case overlappingPolygons(first: Int, second: Int)
     /// A polygon has more vertices than the limit.
     case tooManyVertices(count: Int, limit: Int)
+    /// More rings than can be compared with each other.
+    case tooManyRings(count: Int, limit: Int)
 }

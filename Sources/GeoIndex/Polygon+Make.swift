@@ -6,6 +6,8 @@ extension Polygon {
 
     /// Vertices of one geometry at most, if the caller sets no other limit.
     package static let vertexCountMax = 1 << 20
+    /// Rings of one shape at most: each is compared with each.
+    package static let ringCountMax = 2_000
 
     /// One polygon: its outer ring and then its holes.
     package convenience init(
@@ -29,6 +31,10 @@ extension Polygon {
         for polygon in polygons { for ring in polygon { count += ring.count } }
         guard count <= vertexCountMax else {
             throw .tooManyVertices(count: count, limit: vertexCountMax)
+        }
+        let ringCount = polygons.reduce(0) { $0 + $1.count }
+        guard ringCount <= Polygon.ringCountMax else {
+            throw .tooManyRings(count: ringCount, limit: Polygon.ringCountMax)
         }
         var builder = PolygonBuilder()
         if polygons.isEmpty { throw .empty(polygon: 0) }

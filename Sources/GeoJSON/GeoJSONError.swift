@@ -142,6 +142,7 @@ extension GeoError {
         case .overlappingPolygons(let first, _): "polygons do not overlap; this covers \(first)"
         case .tooManyVertices(let count, let limit):
             "at most \(limit) positions, or fewer so close together; these are \(count)"
+        case .tooManyRings(let count, let limit): "at most \(limit) rings; these are \(count)"
         }
     }
 
@@ -158,7 +159,7 @@ extension GeoError {
             .edgeTooLong(let place), .selfCrossing(let place, _), .crossingRings(let place, _):
             [place.polygon, place.ring, place.vertex]
         case .overlappingPolygons(_, let second): [second]
-        case .tooManyVertices: []
+        case .tooManyVertices, .tooManyRings: []
         }
     }
 }

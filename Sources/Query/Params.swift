@@ -97,7 +97,7 @@ package struct Params: Sendable {
         guard let value = values[name] else {
             throw .invalid(
                 path: "PARAMS",
-                rule: "the parameter $\(shortened(name)) is given",
+                rule: "has no parameter \(shortened(name))",
                 value: ""
             )
         }

@@ -150,7 +150,10 @@ struct ServeCommand: ParsableCommand {
                         $0.retentionByteCount = configuration.retentionBytes
                     }
                     opened.withLock { $0 = service }
-                    await admit(server, service, door, addresses, logger)
+                    // A stop that began meanwhile has ended the loops.
+                    if !server.isStopping {
+                        await admit(server, service, door, addresses, logger)
+                    }
                 } catch {
                     let text = StoreText.text(error, options.directory)
                     problem.withLock { $0 = text }

@@ -341,3 +341,43 @@ def test_files_are_what_the_specification_says(tmp_path):
     damaged[300_000] ^= 1
     own.write_bytes(damaged)
     assert run_aisle("snapshot", "verify", "--file", str(own)).returncode == 1
+
+
+def test_a_restore_holds_what_would_spoil_it(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection, server.connect() as other:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 3_000, seed=5)
+        connection.call("CREATE", "victim", SCHEMA)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        assert "INVALID" in connection.code("SNAPSHOT", "CREATE", "auto-mine")
+        assert "SYNTAX" in connection.code("SNAPSHOT", "RESTORE", "one", "AT", "9", "AT", "9")
+        job = connection.call("SNAPSHOT", "RESTORE", "one")
+        while True:
+            state = next(as_map(row) for row in other.call("JOBS") if as_map(row)["id"] == job)
+            if state["state"] in ("done", "failed"):
+                break
+            assert other.code("JOBS", "PAUSE", job) in ("BUSY", "NOTFOUND")
+        done = wait(connection, job)
+        assert done["state"] == "done", done["text"]
+        assert connection.call("COUNT", "things", "{}") == 3_000
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert connection.call("COUNT", "things", "{}") == 3_000
+
+
+def test_a_restore_keeps_to_the_accounts_collections(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        for name in ("shop", "secret"):
+            connection.call("CREATE", name, SCHEMA)
+            connection.call("PUT", name, "x", '{"n":1}')
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        connection.call("ACL", "SETUSER", "ops", "on", ">word", "~shop*", "+@all")
+    with server.connect() as connection:
+        connection.call("AUTH", "ops", "word")
+        for words in (("AS", "shop2", "ONLY", "secret"), ("AS", "mine", "ONLY", "shop"), ()):
+            assert "NOPERM" in connection.code("SNAPSHOT", "RESTORE", "one", *words)
+        job = connection.call("SNAPSHOT", "RESTORE", "one", "AS", "shop2", "ONLY", "shop")
+        assert wait(connection, job)["state"] == "done"
+        assert connection.call("COUNT", "shop2", "{}") == 1

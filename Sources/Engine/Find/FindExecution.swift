@@ -147,6 +147,8 @@ package final class FindExecution {
     }
 
     var partitions: [CollectionPartition] { request.view.partitions }
+    /// The number of the collection that is looked at.
+    package var viewID: UInt32 { request.view.id }
 
     /// Keeps what a stage did, where somebody asks: making the words costs more than some stages.
     func noteStage(_ name: String, _ detail: @autoclosure () -> String, rows: Int) {

@@ -49,6 +49,8 @@ package struct RestoreJob: Sendable {
 
     package func run(_ context: JobContext) throws -> String {
         let engine = context.engine
+        // What is appended belongs to no collection yet: a CLEAN in between would take it away.
+        context.keepsTurn = true
         do {
             let file = try SnapshotFile(path: engine.shelf.path(name))
             let log = try SnapshotLog(file, name: name)

@@ -176,9 +176,11 @@ package enum HoursText: Equatable, Sendable {
             return [Span(0, 1_440)]
         }
         var spans: [Span] = []
-        for part in text.replacing(" and ", with: "&").split(whereSeparator: { "&/".contains($0) })
-        {
-            guard let span = span(trimmed(part)) else { return nil }
+        let parts = text.replacing(" and ", with: "&").split { "&/".contains($0) }
+        for (index, part) in parts.enumerated() {
+            // Before another span of the day a bare 12 is noon.
+            let closesByNoon = index + 1 < parts.count
+            guard let span = span(trimmed(part), closesByNoon: closesByNoon) else { return nil }
             spans.append(span)
         }
         return spans.isEmpty ? nil : spans
@@ -198,7 +200,7 @@ package enum HoursText: Equatable, Sendable {
         }
     }
 
-    private static func span(_ text: Substring) -> Span? {
+    private static func span(_ text: Substring, closesByNoon: Bool) -> Span? {
         var text = text
         guard let from = takeTime(&text) else { return nil }
         if text.hasPrefix("-") {
@@ -214,7 +216,8 @@ package enum HoursText: Equatable, Sendable {
         let start =
             from.minutes ?? ((from.hour % 12 + (isAfternoon ? 12 : 0)) * 60 + from.minute)
         guard start < 1_440 else { return nil }
-        var end = to.minutes ?? ((to.hour == 12 ? 24 : to.hour + 12) * 60 + to.minute)
+        let midnight = closesByNoon && start < 720 ? 12 : 24
+        var end = to.minutes ?? ((to.hour == 12 ? midnight : to.hour + 12) * 60 + to.minute)
         if to.minutes == nil && end <= start { end -= 720 }
         // From a time to itself is around the clock.
         if end == start || end == start + 1_440 { return Span(0, 1_440) }
