@@ -4,11 +4,13 @@ import json
 import math
 import random
 import threading
+import time
 import xml.etree.ElementTree
 
 import pytest
 
 from aisle_resp import Lookup, RespError, as_map
+from aisle_server import PATIENCE
 from place_shelf import Places, holds, meters, near, random_place, star
 from test_schema import job_of, wait_for_job
 
@@ -447,3 +449,45 @@ def test_a_lookup_can_be_drawn(towns, db3):
     near_zero = ["NEARBY", towns, 0, 0, "LIMIT", 1]
     picture = xml.etree.ElementTree.fromstring(db3.call("EXPLAIN", "AS", "svg", *near_zero))
     assert [title.text for node in picture for title in node][0] == "<&\">"
+
+
+def test_shapes_that_would_hold_a_loop_for_long_are_refused(db3, name):
+    db3.call("CREATE", name, '{"fields":{"at":{"type":"geopoint","index":true}}}')
+    teeth = [[-100 + r * math.cos(a), 40 + r * math.sin(a)]
+             for a, r in ((2 * math.pi * i / 12_000, 5 if i % 2 else 9.5) for i in range(12_000))]
+    squares = [[[[x / 10, y / 10], [x / 10 + .05, y / 10], [x / 10 + .05, y / 10 + .05],
+                 [x / 10, y / 10 + .05], [x / 10, y / 10]]] for x in range(60) for y in range(50)]
+    smooth = [[9 * math.cos(a), 9 * math.sin(a)]
+              for a in (2 * math.pi * i / 12_000 for i in range(12_000))]
+    for shape, refusal in (
+            ({"type": "Polygon", "coordinates": [teeth + teeth[:1]]}, "so close together"),
+            ({"type": "MultiPolygon", "coordinates": squares}, "at most 2000 rings"),
+            ({"type": "Polygon", "coordinates": [smooth + smooth[:1]]}, None)):
+        start = time.monotonic()
+        if refusal:
+            with pytest.raises(RespError, match=f"INVALID .*{refusal}"):
+                db3.call("WITHIN", name, json.dumps(shape))
+        else:
+            assert as_map(db3.call("WITHIN", name, json.dumps(shape)))["total"] == 0
+        assert time.monotonic() - start < 1.5 * PATIENCE
+    db3.call("DROP", name)
+
+
+def test_indexes_of_places_are_described_and_stock_takes_parameters(db3, name):
+    db3.call("CREATE", name, '{"fields":{"at":{"type":"geopoint","index":true}}}')
+    db3.call("CREATE", name + "s", json.dumps({
+        "fields": {"shop": {"type": "keyword", "index": True},
+                   "sku": {"type": "keyword", "index": True}, "n": {"type": "int", "index": True}},
+        "stock_of": {"store": "shop", "sku": "sku", "quantity": "n"}}))
+    db3.call("PUT", name, "a", '{"at":[1,1]}')
+    db3.call("PUT", name + "s", "1", '{"shop":"a","sku":"tea","n":3}')
+    described = as_map(db3.call("DESCRIBE", name))["indexes"]
+    assert [as_map(index)["field"] for index in described] == ["at"]
+    hits = near(db3, name, 0, 0, "STOCK", "$k", "$n", "IN", name + "s",
+                "PARAMS", '{"k":"tea","n":3}').hits
+    assert [hit["id"] for hit in hits] == ["a"]
+    assert "no parameter r" in error(db3, "NEARBY", name, 0, 0, "RADIUS", "$r", "PARAMS", "{}")
+    now = int(time.time() * 1000)
+    assert "no field of hours" in error(db3, "NEARBY", name, 0, 0, "OPEN", now)
+    db3.call("DROP", name)
+    db3.call("DROP", name + "s")

@@ -65,6 +65,15 @@ private func clock(_ hours: Int, _ minutes: Int = 0) -> Int { hours * 60 + minut
             HoursText(text) == .week(Array(repeating: [Span(start, end)], count: 7)), "\(text)")
     }
 
+    @Test func aBareTwelveBeforeAnotherSpanIsNoon() {
+        guard case .week(let week) = HoursText("Mon: 9-12 & 1-6; Tue: 5-12") else {
+            Issue.record("a text of hours")
+            return
+        }
+        #expect(week[0] == [Span(clock(9), clock(12)), Span(clock(13), clock(18))])
+        #expect(week[1] == [Span(clock(5), clock(24))] || week[1] == [Span(clock(17), clock(24))])
+    }
+
     @Test func aDayMayHaveSeveralSpans() {
         let break_ = [Span(clock(9), clock(12, 30)), Span(clock(13, 30), clock(18))]
         for text in [
