@@ -1,6 +1,7 @@
 import ColumnIndex
 package import DocumentStore
 import Documents
+import HoursIndex
 import Partition
 import Primitives
 import Schema
@@ -55,6 +56,33 @@ extension Engine {
             return state
         }
         return columns + view.schema.fields.compactMap { vectorState(of: $0, view) }
+            + view.schema.fields.compactMap { placeState(of: $0, view, job) }
+    }
+
+    /// An index of places or of opening hours: building while an `ALTER` brings old rows in.
+    private func placeState(
+        of field: Field, _ view: CollectionView, _ job: JobStatus?
+    ) -> IndexState? {
+        guard field.hasPlaceIndex || field.hasHours else { return nil }
+        let place = field.definition.place
+        let kind =
+            field.hasHours
+            ? "hours" : field.type == .geoshape ? "zones" : place.isFlat ? "2d" : "places"
+        var state = IndexState(
+            path: field.path, kind: kind, isReady: true, done: job?.done ?? 0, of: job?.of ?? 0,
+            byteCount: 0)
+        for partition in view.partitions {
+            partition.lock.lockForReading()
+            if let places = partition.placeField(field.number) {
+                state.byteCount += places.byteCount
+            } else if let hours = partition.hoursField(field.number) {
+                state.byteCount += hours.table.byteCount
+            } else {
+                state.isReady = false
+            }
+            partition.lock.unlock()
+        }
+        return state
     }
 
     /// A vector field's index: building until all that was written is linked.

@@ -401,6 +401,21 @@ def test_a_lookup_sees_one_version(server, name, seed):
         thread.join()
 
 
+def test_describe_shows_the_indexes_of_places(db3, name):
+    db3.call("CREATE", name, json.dumps({"fields": {
+        "at": POINT, "zone": {"type": "geoshape", "index": True},
+        "flat": {"type": "2d", "index": True}, "hours": {"type": "hours"},
+        "plain": {"type": "geopoint"}}}))
+    before = {entry["field"]: entry for entry in db3.call("DESCRIBE", name)["indexes"]}
+    assert {field: (entry["kind"], entry["state"]) for field, entry in before.items()} == {
+        "at": ("places", "ready"), "zone": ("zones", "ready"), "flat": ("2d", "ready"),
+        "hours": ("hours", "ready")}
+    for index in range(3_000):
+        db3.call("PUT", name, f"{index}", json.dumps({"at": [index / 20, 0]}))
+    after = {entry["field"]: entry for entry in db3.call("DESCRIBE", name)["indexes"]}
+    assert after["at"]["bytes"] > before["at"]["bytes"] + 3_000 * 24
+
+
 def test_explain_says_how(towns, db3):
     def plan(*words):
         return as_map(db3.call("EXPLAIN", *words))
@@ -491,3 +506,22 @@ def test_indexes_of_places_are_described_and_stock_takes_parameters(db3, name):
     assert "no field of hours" in error(db3, "NEARBY", name, 0, 0, "OPEN", now)
     db3.call("DROP", name)
     db3.call("DROP", name + "s")
+
+
+def test_stock_asks_for_the_rights_of_its_collection(server, db3, name):
+    stock = name + "s"
+    db3.call("CREATE", name, json.dumps({"fields": {"at": POINT}}))
+    db3.call("CREATE", stock, json.dumps({
+        "fields": {"shop": {"type": "keyword"}, "sku": {"type": "keyword"}, "qty": {"type": "int"}},
+        "stock_of": {"store": "shop", "sku": "sku", "quantity": "qty"}}))
+    db3.call("PUT", name, "a", '{"at":[0,0]}')
+    db3.call("PUT", stock, "1", '{"shop":"a","sku":"tea","qty":1}')
+    db3.call("ACL", "SETUSER", "clerk", "on", ">pw", f"~{name}", "+@read")
+    words = ["NEARBY", name, 0, 0, "STOCK", "tea", 1, "IN", stock]
+    assert near(db3, *words[1:]).ids == ["a"]
+    with server.connect(3) as clerk:
+        clerk.call("AUTH", "clerk", "pw")
+        assert near(clerk, name, 0, 0).ids == ["a"]
+        assert error(clerk, *words).startswith("NOPERM")
+        assert error(clerk, "EXPLAIN", "AS", "svg", *words).startswith("NOPERM")
+    db3.call("ACL", "DELUSER", "clerk")
