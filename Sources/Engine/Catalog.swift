@@ -19,7 +19,7 @@ package final class CollectionView: Sendable {
     /// Fields whose vectors are indexed.
     package let vectorFields: [Field]
     /// Fields whose places are indexed.
-    package let placeFields: [Field]
+    package let placeTargets: [PlaceTarget]
     private let hashSeed: UInt64
     /// While an `ALTER` builds what `schema` needs: the schema that is still in force. Writes take
     /// their form from it and must obey both, so that the change can be taken back.
@@ -46,7 +46,7 @@ package final class CollectionView: Sendable {
         self.schemaGeneration = schemaGeneration
         self.partitions = partitions
         vectorFields = schema.fields.filter(\.hasVectorIndex)
-        placeFields = schema.fields.filter(\.hasPlaceIndex)
+        placeTargets = schema.fields.filter(\.hasPlaceIndex).map { PlaceTarget($0) }
         self.hashSeed = hashSeed
         self.unenforced = unenforced
         self.former = former
