@@ -28,8 +28,9 @@ extension DataHandler {
         }
         let center = try PlaceArguments.place(request, at: verb + 1)
         let options = try Options(request, from: verb + 3, Self.nearbyRules)
-        var shape = try NearbyShape(options, view, center, started, self)
+        var shape = try NearbyShape(options, view, center, self)
         shape.request.isExplained = explain.isPlan
+        if case .none = explain { shape.request.wantsKeys = shape.wantsKeys }
         let execution = try NearbyExecution(shape.request, context: context)
         if try execution.run(until: started + Self.sliceNanoseconds) {
             try answer(execution, shape, started, explain: explain, &reply)
@@ -72,8 +73,8 @@ extension DataHandler {
         if let next = outcome.next {
             reply.bulk("cursor")
             let cursor = Cursor(
-                queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.distance))], id: next.id
-            )
+                queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.distance))],
+                id: next.id)
             reply.bulk(cursor.encoded(secret: cursorSecret))
         }
         lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
@@ -84,14 +85,25 @@ extension DataHandler {
     ) throws(EngineError) {
         let start = reply.byteCount
         let view = shape.request.view
-        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
         reply.array(outcome.hits.count)
-        for hit in outcome.hits {
+        guard shape.wantsKeys else {
+            outcome.forEachHit { hit, id in
+                reply.map(3)
+                reply.preformatted("$2\r\nid\r\n")
+                reply.bulk(id)
+                reply.preformatted("$10\r\ndistance_m\r\n")
+                reply.length(hit.meters)
+                reply.preformatted("$3\r\ndoc\r\n$2\r\n{}\r\n")
+            }
+            return try checkByteCount(of: reply, since: start)
+        }
+        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
+        try outcome.forEachHit { (hit, id) throws(EngineError) in
             reply.map(shape.wantsMeta ? 4 : 3)
             reply.bulk("id")
-            reply.bulk(hit.id)
+            reply.bulk(id)
             reply.bulk("distance_m")
-            reply.double(hit.meters)
+            reply.length(hit.meters)
             if shape.wantsMeta {
                 reply.bulk("version")
                 reply.version(hit.key.version)
@@ -115,8 +127,10 @@ extension DataHandler {
         } else {
             drawing.add(center: request.center)
         }
-        for hit in execution.outcome.hits {
-            try add(hit.key, hit.id, request.field.path, meters: hit.meters, to: &drawing)
+        let outcome = execution.outcome
+        for hit in outcome.hits {
+            try add(
+                hit.key, outcome.id(hit), request.target.path, meters: hit.meters, to: &drawing)
         }
         reply.bulk(format == .svg ? drawing.svg : drawing.geoJSON)
     }
@@ -146,10 +160,10 @@ extension DataHandler {
     }
 
     /// The field of places that is meant: the one that is named, or the only one.
-    static func placeField(
+    static func placeTarget(
         _ options: Options, _ view: CollectionView
-    ) throws(EngineError) -> Field {
-        let fields = view.placeFields
+    ) throws(EngineError) -> PlaceTarget {
+        let fields = view.placeTargets
         if let name = try options.text("FIELD") {
             if let field = fields.first(where: { $0.path == name }) { return field }
             throw EngineError(
@@ -175,30 +189,41 @@ struct NearbyShape {
     var request: NearbyRequest
     var projection: Projection?
     var wantsMeta: Bool
-    /// What a cursor must belong to; 0 where none is given or made.
-    private(set) var queryHash: UInt64 = 0
+    private var filterText = ""
     private var stockText = ""
 
+    /// Whether hits have to say where their documents are.
+    var wantsKeys: Bool { wantsMeta || projection?.namesOnlyID != true }
+
+    /// What a cursor must belong to.
+    var queryHash: UInt64 {
+        Cursor.queryHash(
+            [
+                UInt64(request.view.id), UInt64(request.target.number),
+                request.center.longitude.bitPattern, request.center.latitude.bitPattern,
+                (request.radiusMeters ?? -1).bitPattern,
+                UInt64(bitPattern: request.opening?.milliseconds ?? .min),
+            ], ["NEARBY", filterText, stockText])
+    }
+
     init(
-        _ options: Options, _ view: CollectionView, _ center: LatLng, _ started: UInt64,
-        _ handler: DataHandler
+        _ options: Options, _ view: CollectionView, _ center: LatLng, _ handler: DataHandler
     ) throws(EngineError) {
         let limits = handler.limits
-        let field = try DataHandler.placeField(options, view)
-        guard field.type == .geopoint, !field.definition.place.isFlat else {
+        let target = try DataHandler.placeTarget(options, view)
+        guard target.holdsPoints else {
             throw EngineError(
-                .invalid, field.path, "holds no points of the globe",
-                hint: field.type == .geoshape
+                .invalid, target.path, "holds no points of the globe",
+                hint: target.field.type == .geoshape
                     ? "ask with COVER or WITHIN" : "ask with $near in FIND")
         }
         wantsMeta = options.has("META")
         let limit = try options.integer("LIMIT", 0...limits.limitMax) ?? limits.limitDefault
-        request = NearbyRequest(view: view, field: field, center: center, limit: limit)
+        request = NearbyRequest(view: view, target: target, center: center, limit: limit)
         if let text = try options.text("RADIUS") {
             request.radiusMeters = try PlaceArguments.meters(text, "RADIUS")
         }
         var filter = Filter.all
-        var filterText = ""
         if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {
             filterText = tree.text
             do throws(QueryError) {
@@ -215,11 +240,6 @@ struct NearbyShape {
         try narrow(options, handler)
         request.deadlineNanoseconds = try handler.deadline(options)
         request.allowsPartial = options.has("PARTIAL")
-        queryHash = Cursor.queryHash([
-            "\(view.id)", "NEARBY", field.path, "\(center.longitude),\(center.latitude)",
-            "\(request.radiusMeters ?? -1)", filterText,
-            "\(request.opening?.milliseconds ?? -1)", stockText,
-        ])
         if let text = try options.text("FIELDS") {
             do throws(QueryError) {
                 projection = try handler.projection(text)
@@ -236,7 +256,7 @@ struct NearbyShape {
     /// within it) or the radius is one of an ellipsoid.
     private func radiusCondition() -> Filter? {
         guard let meters = request.radiusMeters else { return nil }
-        let isEllipsoid = request.field.definition.place.earth == .wgs84
+        let isEllipsoid = request.target.earth == .wgs84
         let readsDocuments = request.filter.map { request.view.readsDocuments(for: $0) } ?? false
         guard isEllipsoid || readsDocuments else { return nil }
         let source = JSON.array([.string("RADIUS"), .double(meters)])
@@ -250,7 +270,7 @@ struct NearbyShape {
             : .region(
                 .cap(Cap(center: SpherePoint(center), radiusMeters: meters), from: 0), .within)
         return .field(
-            path: request.field.path, conditions: [.place(PlaceCondition(kind, source: source))])
+            path: request.target.path, conditions: [.place(PlaceCondition(kind, source: source))])
     }
 
     /// The years 1 to 9999, in milliseconds since 1970.

@@ -34,7 +34,7 @@ extension DataHandler {
                 isBox ? "takes west south east north" : "takes a longitude, a latitude, a radius")
         }
         let options = try Options(request, from: start, Self.regionRules)
-        let field = try Self.placeField(options, view)
+        let field = try Self.placeTarget(options, view).field
         let condition: PlaceCondition
         if isBox {
             condition = try box(request, at: verb + 2, field)
@@ -80,18 +80,9 @@ extension DataHandler {
         _ view: CollectionView, _ condition: LookupCondition, _ options: Options,
         _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter, explain: Explanation
     ) throws(EngineError) -> Disposition {
-        guard view.hasReadyPlaces(condition.field) else {
-            throw Self.notReady(condition.field)
-        }
         var shape = try LookupShape(condition, options, view, self)
         shape.find.isExplained = explain.isPlan
         return try find(shape, session, started, &reply, explain: explain)
-    }
-
-    static func notReady(_ field: Field) -> EngineError {
-        EngineError(
-            .busy, field.path, "its index is being built",
-            hint: "wait until JOBS says that it is done")
     }
 
     // MARK: - Regions
@@ -170,7 +161,7 @@ extension DataHandler {
     static func zoneField(
         _ options: Options, _ view: CollectionView
     ) throws(EngineError) -> Field {
-        let fields = view.placeFields.filter(\.isZone)
+        let fields = view.placeTargets.map(\.field).filter(\.isZone)
         if try options.text("FIELD") == nil {
             if fields.count == 1 { return fields[0] }
             guard fields.count > 1 else {
@@ -182,7 +173,7 @@ extension DataHandler {
             throw EngineError(
                 .syntax, "FIELD", "one of several fields of zones has to be named: \(names)")
         }
-        let field = try placeField(options, view)
+        let field = try placeTarget(options, view).field
         guard field.isZone else {
             throw EngineError(
                 .noIndex, field.path, "holds no zones",

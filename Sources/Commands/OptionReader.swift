@@ -37,6 +37,7 @@ struct Options {
         _ frame: RequestFrame, from start: Int, _ rules: [OptionRule]
     ) throws(EngineError) {
         self.frame = frame
+        if start < frame.count { given.reserveCapacity((frame.count - start + 1) / 2) }
         var index = start
         while index < frame.count {
             guard let rule = rules.first(where: { frame.equals(index, text: $0.name) }) else {

@@ -20,7 +20,7 @@ package final class CollectionView: Sendable {
     /// index of a field, the field is still the one of the index that is there.
     package let vectorFields: [Field]
     /// Fields whose places are indexed.
-    package let placeFields: [Field]
+    package let placeTargets: [PlaceTarget]
     private let hashSeed: UInt64
     /// While an `ALTER` builds what `schema` needs: the schema that is still in force. Writes take
     /// their form from it and must obey both, so that the change can be taken back.
@@ -50,7 +50,7 @@ package final class CollectionView: Sendable {
             let before = former?.field(numbered: field.number)
             return before?.hasVectorIndex == true ? before ?? field : field
         }
-        placeFields = schema.fields.filter(\.hasPlaceIndex)
+        placeTargets = schema.fields.filter(\.hasPlaceIndex).map { PlaceTarget($0) }
         self.hashSeed = hashSeed
         self.unenforced = unenforced
         self.former = former

@@ -180,10 +180,10 @@ private struct NearestSearch {
         _ hits: inout GrowingBuffer<GeoHit>
     ) -> Bool {
         frontier.count = 0
-        var worst = chord2Max
+        var worst = bound(&hits)
         var seen = 0
         let zones = index.list.zones
-        pushZones(&frontier)
+        pushZones(&frontier, worst)
         while frontier.count > 0 {
             let item = SearchFrontier.pop(&frontier)
             if item.nearest > worst { break }
@@ -225,15 +225,33 @@ private struct NearestSearch {
         return true
     }
 
+    /// How far hits are at most, as the chunk around the centre has it: the search then opens
+    /// little that it need not.
+    @inline(__always)
+    private func bound(_ hits: inout GrowingBuffer<GeoHit>) -> Double {
+        var worst = chord2Max
+        if chord2Min > 0 || index.hasExtras { return worst }
+        let at = index.list.lowerBound(CellID(center).rawValue)
+        let zone = index.list.zones[at.zone]
+        guard at.group < zone.count, at.chunk < zone.groups[at.group].pointee.count else {
+            return worst
+        }
+        scan(zone.groups[at.group].pointee.chunks + at.chunk, &worst, &hits)
+        hits.count = 0
+        return worst
+    }
+
     /// Whether all points of a box are nearer than hits may be.
     @inline(__always) private func isBefore(_ box: ZoneBox, _ q: SIMD4<Float>) -> Bool {
         chord2Min > 0 && box.furthest(q) < chord2Min
     }
 
-    private func pushZones(_ frontier: inout GrowingBuffer<SearchFrontier.Item>) {
+    private func pushZones(
+        _ frontier: inout GrowingBuffer<SearchFrontier.Item>, _ worst: Double
+    ) {
         let zones = index.list.zones
         // Below a quarter turn sines are not needed: only zones near the centre can have points.
-        let reach = Sphere.angle(chord2: chord2Max)
+        let reach = Sphere.angle(chord2: worst)
         for zone in 0..<CellList.zoneCount where zones[zone].count > 0 {
             let frame = ZoneFrame.all[zone]
             // The chord to the middle less the chord to the corner is less than that to a point.
@@ -243,7 +261,7 @@ private struct NearestSearch {
                 let chord = toMiddle.squareRoot() - frame.chord2.squareRoot()
                 nearest = chord * chord
             }
-            if nearest > chord2Max || reach < 0 { continue }
+            if nearest > worst || reach < 0 { continue }
             SearchFrontier.push(
                 SearchFrontier.Item(
                     nearest: nearest, zone: UInt8(truncatingIfNeeded: zone), kind: 0, chunk: 0,

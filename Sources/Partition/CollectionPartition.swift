@@ -190,7 +190,7 @@ package final class CollectionPartition: @unchecked Sendable {
 
     /// The field's places, if queries may use their index.
     package func placeField(_ field: FieldNumber) -> PlaceField? {
-        for places in placeFields where places.field.number == field && places.isReady {
+        for places in placeFields where places.number == field && places.isReady {
             return places
         }
         return nil
@@ -201,13 +201,13 @@ package final class CollectionPartition: @unchecked Sendable {
     }
 
     package func dropPlaces(_ field: FieldNumber) {
-        placeFields.removeAll { $0.field.number == field }
+        placeFields.removeAll { $0.number == field }
     }
 
     /// Lets queries use the index that an `ALTER` has filled; the one before it goes.
     package func markPlacesReady(_ field: FieldNumber) {
-        placeFields.removeAll { $0.field.number == field && $0.isReady }
-        placeFields.first { $0.field.number == field }?.isReady = true
+        placeFields.removeAll { $0.number == field && $0.isReady }
+        placeFields.first { $0.number == field }?.isReady = true
     }
 
     /// Gives up the indexes that an `ALTER` was filling.
@@ -223,7 +223,7 @@ package final class CollectionPartition: @unchecked Sendable {
         guard rows.key(slot) == key else { return }
         fillHours(slot, from: prepared, onlyUnready: true)
         for places in placeFields where !places.isReady && !places.has(slot) {
-            for arrival in arrivals where arrival.field == places.field.number {
+            for arrival in arrivals where arrival.field == places.number {
                 places.set(slot, arrival, replacing: nil)
             }
         }
@@ -235,7 +235,7 @@ package final class CollectionPartition: @unchecked Sendable {
         guard let number = heads.number(hash: hash, id: id), heads.slot(number) != Heads.noSlot
         else { return [] }
         let slot = heads.slot(number)
-        for places in placeFields where places.field.number == field {
+        for places in placeFields where places.number == field {
             let shapes = places.zones.shapes(of: slot)
             if !shapes.isEmpty { return shapes }
         }
@@ -293,7 +293,7 @@ package final class CollectionPartition: @unchecked Sendable {
         if !hoursFields.isEmpty { fillHours(slot, from: prepared, onlyUnready: false) }
         if !placeFields.isEmpty {
             for field in placeFields {
-                for arrival in places where arrival.field == field.field.number {
+                for arrival in places where arrival.field == field.number {
                     field.set(slot, arrival, replacing: old)
                 }
             }

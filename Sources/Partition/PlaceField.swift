@@ -17,6 +17,8 @@ package import Schema
 /// Thread rule: as for the partition, whose lock covers it.
 package final class PlaceField {
     package let field: Field
+    /// The field's number: every lookup asks for it, and copying `field` costs a score of counts.
+    let number: FieldNumber
     /// False while an `ALTER` brings in the places of old rows: queries must not use it yet.
     package internal(set) var isReady: Bool
     package let points = PointIndex()
@@ -25,6 +27,7 @@ package final class PlaceField {
 
     init(field: Field, isReady: Bool) {
         self.field = field
+        number = field.number
         self.isReady = isReady
     }
 

@@ -68,6 +68,9 @@ package final class PlaceSearch {
         case rows(Bitmap)
     }
 
+    /// False where the field has no index that may be used: then there are no hits.
+    package private(set) var hasIndex = true
+
     /// How the hits were found.
     package enum Method: String, Sendable {
         case none = "no points"
@@ -133,7 +136,12 @@ package final class PlaceSearch {
     package func step() -> Bool {
         partition.lock.lockForReading()
         defer { partition.lock.unlock() }
-        guard let places = partition.placeField(query.field), places.points.slotCount > 0 else {
+        guard let places = partition.placeField(query.field) else {
+            hasIndex = false
+            phase = .finished
+            return true
+        }
+        guard places.points.slotCount > 0 else {
             phase = .finished
             return true
         }

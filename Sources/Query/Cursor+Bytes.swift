@@ -42,9 +42,7 @@ extension Cursor {
 /// Writes little-endian integers.
 enum ByteWriter {
     static func append<T: FixedWidthInteger>(_ value: T, to bytes: inout [UInt8]) {
-        for index in 0..<T.bitWidth / 8 {
-            bytes.append(UInt8(truncatingIfNeeded: value >> T(8 * index)))
-        }
+        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 }
 
@@ -96,15 +94,17 @@ enum SipHash {
             round()
             v0 ^= word
         }
-        var word: UInt64 = 0
-        for (index, byte) in bytes.enumerated() {
-            word |= UInt64(byte) << UInt64(index % 8 * 8)
-            if index % 8 == 7 {
-                absorb(word)
-                word = 0
+        bytes.withUnsafeBytes { bytes in
+            let whole = bytes.count / 8 * 8
+            for offset in stride(from: 0, to: whole, by: 8) {
+                absorb(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian)
             }
+            var word = UInt64(bytes.count & 255) << 56
+            for offset in whole..<bytes.count {
+                word |= UInt64(bytes[offset]) << UInt64((offset - whole) * 8)
+            }
+            absorb(word)
         }
-        absorb(word | UInt64(bytes.count & 255) << 56)
         v2 ^= 0xFF
         for _ in 0..<4 { round() }
         return v0 ^ v1 ^ v2 ^ v3

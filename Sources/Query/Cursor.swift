@@ -32,6 +32,18 @@ package struct Cursor: Sendable, Equatable {
         return SipHash.hash(bytes[...], key: (0x6169_736C_6563_7572, 0x736F_7271_7565_7279))
     }
 
+    /// The same of numbers and texts.
+    package static func queryHash(_ numbers: [UInt64], _ texts: [String]) -> UInt64 {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(64 + numbers.count * 8)
+        for number in numbers { ByteWriter.append(number, to: &bytes) }
+        for text in texts {
+            ByteWriter.append(UInt32(text.utf8.count), to: &bytes)
+            bytes.append(contentsOf: text.utf8)
+        }
+        return SipHash.hash(bytes[...], key: (0x6169_736C_6563_7572, 0x736F_7271_7565_7279))
+    }
+
     /// The text for clients. Complexity: O(bytes).
     package func encoded(secret: (UInt64, UInt64)) -> String {
         var bytes: [UInt8] = [1]

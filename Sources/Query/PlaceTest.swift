@@ -104,7 +104,8 @@ package struct NearOrder: Sendable {
     package let field: Field?
     private let fieldPath: FieldPath
 
-    init?(path: String, center: Center, field: Field?) {
+    /// Nil where `path` is no field path.
+    package init?(path: String, center: Center, field: Field?) {
         guard let fieldPath = try? FieldPath(path) else { return nil }
         self.path = path
         self.center = center

@@ -153,6 +153,19 @@ package struct ReplyWriter {
         }
     }
 
+    /// A length in metres, rounded to nanometres: what is finer is the rounding of a double's
+    /// making. Lengths beyond four million kilometres are written as ``double(_:)`` does.
+    /// - Complexity: O(digits), no allocation.
+    package mutating func length(_ meters: Double) {
+        guard meters.magnitude < 4e9 else { return double(meters) }
+        withUnsafeTemporaryAllocation(byteCount: 40, alignment: 1) { text in
+            guard let base = text.baseAddress else { return }
+            let count = Digits.writeBillionths(Int64((meters * 1e9).rounded()), to: base)
+            let digits = UnsafeRawBufferPointer(start: base, count: count)
+            isRESP3 ? raw(0x2C, digits) : bulk(digits)
+        }
+    }
+
     /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
     package mutating func verbatim(_ text: String, format: StaticString = "txt") {
         guard isRESP3 else { return bulk(text) }
@@ -179,8 +192,10 @@ package struct ReplyWriter {
         {
             return String(Int64(value))
         }
-        let text = value.description
-        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+        // Whole numbers from 1e15 to 1e16.
+        var text = value.description
+        if text.utf8.count > 2, text.utf8.suffix(2).elementsEqual(".0".utf8) { text.removeLast(2) }
+        return text
     }
 
     // MARK: - Leaves
@@ -275,5 +290,32 @@ package struct ReplyWriter {
         } while rest > 0
         if value < 0 { target.storeBytes(of: 0x2D, as: UInt8.self) }
         return length
+    }
+
+    /// Writes `value` / 10^9 as a decimal without zeros at its end; returns how many bytes (at most
+    /// 21).
+    static func writeBillionths(_ value: Int64, to target: UnsafeMutableRawPointer) -> Int {
+        var (whole, rest) = value.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
+        var length = 0
+        if value < 0 {
+            target.storeBytes(of: 0x2D, as: UInt8.self)
+            length = 1
+        }
+        length += write(Int64(truncatingIfNeeded: whole), to: target + length)
+        guard rest > 0 else { return length }
+        target.storeBytes(of: 0x2E, toByteOffset: length, as: UInt8.self)
+        length += 1
+        var digits = 9
+        while rest % 10 == 0 {
+            rest /= 10
+            digits -= 1
+        }
+        for place in stride(from: digits - 1, through: 0, by: -1) {
+            (rest, whole) = rest.quotientAndRemainder(dividingBy: 10)
+            target.storeBytes(
+                of: UInt8(truncatingIfNeeded: whole) &+ 0x30, toByteOffset: length + place,
+                as: UInt8.self)
+        }
+        return length + digits
     }
 }

@@ -44,18 +44,19 @@ extension FindExecution {
 
     /// Merges the partitions' hits and cuts the page.
     func selectNear() {
-        let ranked = PlaceRanking.merge(nearSearches, partitions) { ranked, id in
-            let page = ranked.dropFirst(request.skip).prefix(request.limit)
-            for row in page {
-                outcome.hits.append(
-                    FindHit(key: partitions[row.partition].key(row.slot), id: [UInt8](id(row))))
-            }
-            return page.last
+        partitions.lockForReading()
+        defer { partitions.unlock() }
+        let ranked = PlaceRanking.rows(
+            nearSearches, partitions, count: request.skip + request.limit + 1)
+        for row in ranked.dropFirst(request.skip).prefix(request.limit) {
+            let partition = partitions[Int(row.partition)]
+            outcome.hits.append(
+                FindHit(key: partition.key(row.slot), id: [UInt8](partition.id(row.slot))))
         }
-        let count = nearSearches.reduce(0) { $0 + $1.hits.count }
-        guard let last = ranked, let hit = outcome.hits.last,
-            count > request.skip + request.limit
-        else { return }
+        guard ranked.count > request.skip + request.limit, let hit = outcome.hits.last else {
+            return
+        }
+        let last = ranked[request.skip + request.limit - 1]
         outcome.next = CursorPlace(keys: [.key(OrderedKey.key(last.chord2))], id: hit.id)
     }
 }
@@ -65,39 +66,6 @@ extension PlaceAfter {
     init?(_ place: CursorPlace) {
         guard place.keys.count == 1, case .key(let key) = place.keys[0] else { return nil }
         self.init(chord2: OrderedKey.double(key), id: place.id)
-    }
-}
-
-/// Rows of several partitions in the order of distance and id.
-enum PlaceRanking {
-    struct Row {
-        var chord2: Double
-        var partition: Int
-        var slot: Slot
-    }
-
-    /// Hands the hits of all searches in their order to `body`, with a way to their ids, while the
-    /// partitions are locked for reading.
-    static func merge<Result>(
-        _ searches: [PlaceSearch], _ partitions: [CollectionPartition],
-        _ body: ([Row], (Row) -> UnsafeRawBufferPointer) -> Result
-    ) -> Result {
-        var rows: [Row] = []
-        rows.reserveCapacity(searches.reduce(0) { $0 + $1.hits.count })
-        for (index, search) in searches.enumerated() {
-            for hit in search.hits {
-                rows.append(Row(chord2: hit.chord2, partition: index, slot: hit.slot))
-            }
-        }
-        for partition in partitions { partition.lock.lockForReading() }
-        defer { for partition in partitions { partition.lock.unlock() } }
-        rows.sort {
-            $0.chord2 != $1.chord2
-                ? $0.chord2 < $1.chord2
-                : compareBytes(
-                    partitions[$0.partition].id($0.slot), partitions[$1.partition].id($1.slot)) < 0
-        }
-        return body(rows) { partitions[$0.partition].id($0.slot) }
     }
 }
 

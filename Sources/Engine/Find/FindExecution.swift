@@ -204,7 +204,7 @@ package final class FindExecution {
         let rows = counts.reduce(0, +)
         outcome.plan.estimate = rows
         noteStage("filter", evaluator.description(of: request.filter), rows: rows)
-        if let first = isExact.firstIndex(of: false) {
+        if let first = isExact.firstIndex(of: false), !request.leavesUnverified {
             outcome.plan.warnings += evaluator.unindexedPaths(request.filter).map {
                 "\($0) has no usable index: a scan reads documents and checks them one by one"
             }
@@ -263,7 +263,8 @@ package final class FindExecution {
         }
     }
 
-    private func match(_ key: LogKey) throws(EngineError) -> Bool {
+    /// Whether the document of an entry matches.
+    func match(_ key: LogKey) throws(EngineError) -> Bool {
         let depth = context.shared.options.limits.documentDepthMax + 1
         let result: Bool? = try context.withEntry(key) { entry in
             guard let root = try? context.parser.parse(entry.document, depthMax: depth) else {

@@ -25,6 +25,9 @@ package struct FindRequest: Sendable {
     package var isExplained = false
     /// Only the count is wanted.
     package var isCount = false
+    /// With `isCount`: no documents are read. Where columns cannot answer the whole filter its
+    /// matches are then those that may match.
+    package var leavesUnverified = false
     /// When to give up, on the monotonic clock.
     package var deadlineNanoseconds: UInt64 = .max
     /// Answer with what there is when the time is over.

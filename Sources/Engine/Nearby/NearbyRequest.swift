@@ -7,7 +7,7 @@ package import Schema
 package struct NearbyRequest: Sendable {
     package var view: CollectionView
     /// A geopoint field with an index.
-    package var field: Field
+    package var target: PlaceTarget
     package var center: LatLng
     /// Nil for no radius: then matches are not counted.
     package var radiusMeters: Double?
@@ -25,12 +25,14 @@ package struct NearbyRequest: Sendable {
     package var deadlineNanoseconds: UInt64 = .max
     /// Answer with what there is when the time is over.
     package var allowsPartial = false
+    /// Whether hits say where their documents are.
+    package var wantsKeys = true
     /// How it was carried out is wanted: `EXPLAIN`.
     package var isExplained = false
 
-    package init(view: CollectionView, field: Field, center: LatLng, limit: Int) {
+    package init(view: CollectionView, target: PlaceTarget, center: LatLng, limit: Int) {
         self.view = view
-        self.field = field
+        self.target = target
         self.center = center
         self.limit = limit
     }
@@ -62,9 +64,12 @@ package struct PlaceCursor: Sendable {
 
 /// One hit of a lookup of near places.
 package struct NearbyHit: Sendable {
+    /// Where the document is; `.none` where the request has no need of documents.
     package var key: LogKey
-    package var id: [UInt8]
     package var meters: Double
+    /// Where the id begins in ``NearbyOutcome/ids``, and its bytes.
+    var idStart: UInt32
+    var idByteCount: UInt32
 }
 
 package struct NearbyOutcome: Sendable {
@@ -73,7 +78,41 @@ package struct NearbyOutcome: Sendable {
     package var total: Int?
     package var isPartial = false
     package var hits: [NearbyHit] = []
+    /// The ids of all hits, one behind another.
+    package var ids: [UInt8] = []
     /// The place behind the last hit, if there is more.
     package var next: PlaceCursor?
     package var plan = FindPlan()
+
+    /// A hit's id.
+    package func id(_ hit: NearbyHit) -> [UInt8] {
+        let start = Int(hit.idStart)
+        return [UInt8](ids[start..<start + Int(hit.idByteCount)])
+    }
+
+    /// Runs `body` with the bytes of each hit's id, in order.
+    package func forEachHit<Failure: Error>(
+        _ body: (NearbyHit, UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        let result = ids.withUnsafeBytes { bytes in
+            Result { () throws(Failure) in
+                for hit in hits {
+                    let start = Int(hit.idStart)
+                    try body(
+                        hit,
+                        UnsafeRawBufferPointer(
+                            rebasing: bytes[start..<start + Int(hit.idByteCount)]))
+                }
+            }
+        }
+        try result.get()
+    }
+
+    mutating func append(key: LogKey, id: UnsafeRawBufferPointer, meters: Double) {
+        hits.append(
+            NearbyHit(
+                key: key, meters: meters, idStart: UInt32(ids.count),
+                idByteCount: UInt32(id.count)))
+        ids.append(contentsOf: id)
+    }
 }
