@@ -204,7 +204,7 @@ let package = Package(
         .testTarget(
             name: "CommandsTests",
             dependencies: [
-                "Commands", "Engine", "RESP", "Query", "Primitives",
+                "Commands", "Engine", "RESP", "Query", "Primitives", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),

@@ -28,7 +28,7 @@ extension DataHandler {
         }
         let center = try PlaceArguments.place(request, at: verb + 1)
         let options = try Options(request, from: verb + 3, Self.nearbyRules)
-        var shape = try NearbyShape(options, view, center, self)
+        let shape = try NearbyShape(options, view, center, self)
         shape.request.isExplained = explain.isPlan
         if case .none = explain { shape.request.wantsKeys = shape.wantsKeys }
         let execution = try NearbyExecution(shape.request, context: context)
@@ -184,8 +184,8 @@ extension DataHandler {
     }
 }
 
-/// The options of a lookup of near places, read.
-struct NearbyShape {
+/// The options of a lookup of near places, read. A class, so that nothing of it is copied.
+final class NearbyShape {
     var request: NearbyRequest
     var projection: Projection?
     var wantsMeta: Bool
@@ -277,7 +277,7 @@ struct NearbyShape {
     private static let moments: ClosedRange<Int64> = -62_135_596_800_000...253_402_300_799_999
 
     /// `OPEN` and `STOCK`.
-    private mutating func narrow(
+    private func narrow(
         _ options: Options, _ handler: DataHandler
     ) throws(EngineError) {
         if let text = try options.text("OPEN") {
@@ -322,8 +322,13 @@ struct NearbyShape {
         return field
     }
 
+<<<<<<< HEAD
     private mutating func stock(_ options: Options, _ handler: DataHandler) throws(EngineError) {
         let words = try options.words("STOCK", count: 4)
+=======
+    private func stock(_ options: Options, _ handler: DataHandler) throws(EngineError) {
+        let words = options.words("STOCK", count: 4)
+>>>>>>> 402a5a8b34809d18ff63a480e28ab6ae5b788f5e
         guard words.count == 4, words[2].uppercased() == "IN" else {
             throw EngineError(.syntax, "STOCK", "takes sku qty IN collection")
         }

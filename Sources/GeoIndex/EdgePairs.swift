@@ -19,8 +19,8 @@ struct EdgePairVisitor: EdgeVisitor {
     private static let edgesPerCell = 12
     private static let edgesPerLeaf = 2_000
     /// Edges that may be handed to cells, for each edge that there is. Where edges lie apart it is
-    /// the depth of the walk, 30 at most; long ones side by side are in a cell each with most others,
-    /// which would cost the square of their number.
+    /// the depth of the walk, 30 at most; long ones side by side are in a cell each with most
+    /// others, which would cost the square of their number.
     private static let visitsPerEdge = 100
 
     /// In a walk over two polygons only pairs of one edge from each count.

@@ -55,8 +55,12 @@ package final class GeoScratch {
     var spare = GrowingBuffer<Slot>(capacity: 64)
     var frontier = GrowingBuffer<SearchFrontier.Item>(capacity: 256)
     var walk = EdgeWalk()
+    // SAFETY: as many numbers as a chunk has points at most, freed by deinit.
+    let distances = UnsafeMutablePointer<Double>.allocate(capacity: CellChunk.countMax)
 
-    package init() {}
+    package init() { distances.initialize(repeating: 0, count: CellChunk.countMax) }
+
+    deinit { distances.deallocate() }
 
     /// Hits of the last search for the nearest, nearest first, ties by slot.
     package var hitCount: Int { hits.count }

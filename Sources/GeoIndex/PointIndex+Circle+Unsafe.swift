@@ -16,7 +16,8 @@ extension PointIndex {
         scratch.hits.count = 0
         guard limit > 0 && chord2Max >= 0 else { return 0 }
         var scan = CircleScan(
-            index: self, center: center, limit: limit, chord2Max: chord2Max, accepted: accepted)
+            index: self, center: center, limit: limit, chord2Max: chord2Max, accepted: accepted,
+            distances: scratch.distances)
         scan.run(&scratch.hits)
         HitHeap.sort(&scratch.hits)
         return scan.count
@@ -33,14 +34,17 @@ private struct CircleScan {
     let limit: Int
     let chord2Max: Double
     let accepted: AcceptedSlots
+    /// Room for the squared chords of a chunk.
+    let distances: UnsafeMutablePointer<Double>
     var count = 0
     /// No hit is further.
     private var worst: Double
 
     init(
         index: PointIndex, center: SpherePoint, limit: Int, chord2Max: Double,
-        accepted: AcceptedSlots
+        accepted: AcceptedSlots, distances: UnsafeMutablePointer<Double>
     ) {
+        self.distances = distances
         self.index = index
         self.center = center
         self.limit = limit
@@ -105,11 +109,22 @@ private struct CircleScan {
     private mutating func offerAll(
         _ chunk: UnsafeMutablePointer<CellChunk>, _ hits: inout GrowingBuffer<GeoHit>
     ) {
+        measure(chunk)
         let values = chunk.pointee.values
+        for place in 0..<Int(chunk.pointee.count) where distances[place] <= worst {
+            offer(distances[place], values[place], &hits)
+        }
+    }
+
+    /// Measures all points before one is looked at: where nothing depends on what comes out, the
+    /// processor waits for many places of memory at once.
+    @inline(__always)
+    private func measure(_ chunk: UnsafeMutablePointer<CellChunk>) {
+        let (values, positions, distances) = (
+            chunk.pointee.values, index.positions.base, distances
+        )
         for place in 0..<Int(chunk.pointee.count) {
-            let slot = values[place]
-            let chord2 = index.positions.base[Int(slot)].chord2(to: center)
-            if chord2 <= worst { offer(chord2, slot, &hits) }
+            distances[place] = positions[Int(values[place])].chord2(to: center)
         }
     }
 
@@ -117,13 +132,13 @@ private struct CircleScan {
     private mutating func countAndOffer(
         _ chunk: UnsafeMutablePointer<CellChunk>, _ hits: inout GrowingBuffer<GeoHit>
     ) {
+        measure(chunk)
         let values = chunk.pointee.values
         for place in 0..<Int(chunk.pointee.count) {
-            let slot = values[place]
-            let chord2 = index.positions.base[Int(slot)].chord2(to: center)
+            let chord2 = distances[place]
             if chord2 > chord2Max { continue }
             count &+= 1
-            if chord2 <= worst { offer(chord2, slot, &hits) }
+            if chord2 <= worst { offer(chord2, values[place], &hits) }
         }
     }
 

@@ -24,7 +24,8 @@ extension PointIndex {
         guard limit > 0 && chord2Max >= 0 else { return true }
         var search = NearestSearch(
             index: self, center: center, limit: limit, chord2Max: chord2Max,
-            chord2Min: chord2Min, accepted: accepted, seenMax: seenMax)
+            chord2Min: chord2Min, accepted: accepted, seenMax: seenMax,
+            distances: scratch.distances)
         let isComplete = search.run(&scratch.frontier, &scratch.hits)
         HitHeap.sort(&scratch.hits)
         return isComplete
@@ -172,6 +173,8 @@ private struct NearestSearch {
     let chord2Min: Double
     let accepted: AcceptedSlots
     let seenMax: Int
+    /// Room for the squared chords of a chunk.
+    let distances: UnsafeMutablePointer<Double>
 
     // SAFETY: zones, groups and chunks are those of `index`, which no one changes meanwhile.
     @inline(__always)
@@ -275,11 +278,14 @@ private struct NearestSearch {
         _ hits: inout GrowingBuffer<GeoHit>
     ) {
         let values = chunk.pointee.values
+        // All are measured before one is looked at: see CircleScan.
         for place in 0..<Int(chunk.pointee.count) {
-            let number = values[place]
-            let chord2 = index.point(number).chord2(to: center)
+            distances[place] = index.point(values[place]).chord2(to: center)
+        }
+        for place in 0..<Int(chunk.pointee.count) {
+            let chord2 = distances[place]
             if chord2 > worst || chord2 < chord2Min { continue }
-            let slot = index.slot(number)
+            let slot = index.slot(values[place])
             guard accepted.accepts(slot) else { continue }
             // A slot is as far as its nearest point.
             if chord2Min > 0 && index.chord2(of: slot, to: center) < chord2Min { continue }

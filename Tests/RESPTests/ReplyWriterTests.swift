@@ -50,6 +50,32 @@ private func written(resp3: Bool = false, _ body: (inout ReplyWriter) -> Void) -
         #expect(ReplyWriter.shortest(.infinity) == "inf")
     }
 
+    @Test func lengthsAreRoundedToNanometres() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(state: seed)
+        for _ in 0..<10_000 {
+            let bits = random.next()
+            let meters = Double(bits >> 11) * 0x1p-53 * (bits & 1 == 0 ? 2e7 : 10)
+            let text = written(resp3: true) { $0.length(meters) }
+            guard text.hasPrefix(","), text.hasSuffix("\r\n"),
+                // One character: CR and LF.
+                let value = Double(text.dropFirst().dropLast())
+            else {
+                Issue.record("\(text) is no double, seed \(seed)")
+                continue
+            }
+            #expect(abs(value - meters) <= 5.1e-10 + meters * 2.3e-16, "\(meters), seed \(seed)")
+        }
+        for (meters, text) in [
+            (0, "0"), (1, "1"), (0.5, "0.5"), (1e-9, "0.000000001"), (2e-10, "0"), (-1.25, "-1.25"),
+            (1_200.000_000_5, "1200.0000005"), (20_015_118, "20015118"), (5e9, "5000000000"),
+        ] {
+            #expect(written(resp3: true) { $0.length(meters) } == ",\(text)\r\n")
+            #expect(written { $0.length(meters) } == "$\(text.utf8.count)\r\n\(text)\r\n")
+        }
+        #expect(written(resp3: true) { $0.length(.infinity) } == ",inf\r\n")
+    }
+
     @Test func reservedBulksAreFilledInPlace() {
         #expect(
             written {

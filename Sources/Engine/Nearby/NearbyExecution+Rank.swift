@@ -38,26 +38,24 @@ extension NearbyExecution {
     }
 
     /// Makes the first `count` rows hits.
-    ///
-    /// What is read of each lies scattered over large tables: one thing of all rows at a time, so
-    /// that the processor waits for many places of memory at once.
     private func emit(_ rows: [PlaceRanking.Row], _ count: Int) {
-        let points = view.partitions.map { $0.placeField(request.target.number)?.points }
         outcome.hits.reserveCapacity(count)
         outcome.ids.reserveCapacity(16 * count)
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: count) { numbers in
+        withUnsafeTemporaryAllocation(of: PlaceHitView.self, capacity: count) { hits in
             for place in 0..<count {
-                let row = rows[place]
-                numbers.initializeElement(
-                    at: place, to: view.partitions[Int(row.partition)].number(row.slot))
+                hits.initializeElement(
+                    at: place,
+                    to: PlaceHitView(partition: rows[place].partition, slot: rows[place].slot))
             }
-            for place in 0..<count {
-                let row = rows[place]
-                let partition = view.partitions[Int(row.partition)]
-                let angle = points[Int(row.partition)]?.angle(of: row.slot, to: center) ?? 0
+            for index in 0..<view.partitions.count {
+                view.partitions[index].read(
+                    hits, of: Int32(truncatingIfNeeded: index), field: request.target.number,
+                    to: center, wantsKeys: request.wantsKeys)
+            }
+            for hit in hits {
                 outcome.append(
-                    key: request.wantsKeys ? partition.key(row.slot) : .none,
-                    id: partition.heads.id(numbers[place]), meters: Sphere.meters(angle: angle))
+                    key: LogKey(rawValue: hit.key), id: hit.id,
+                    meters: Sphere.meters(angle: hit.angle))
             }
         }
     }
