@@ -322,13 +322,8 @@ final class NearbyShape {
         return field
     }
 
-<<<<<<< HEAD
-    private mutating func stock(_ options: Options, _ handler: DataHandler) throws(EngineError) {
-        let words = try options.words("STOCK", count: 4)
-=======
     private func stock(_ options: Options, _ handler: DataHandler) throws(EngineError) {
-        let words = options.words("STOCK", count: 4)
->>>>>>> 402a5a8b34809d18ff63a480e28ab6ae5b788f5e
+        let words = try options.words("STOCK", count: 4)
         guard words.count == 4, words[2].uppercased() == "IN" else {
             throw EngineError(.syntax, "STOCK", "takes sku qty IN collection")
         }
