@@ -137,9 +137,7 @@ extension DataHandler {
     ) throws(EngineError) -> Disposition {
         let cursors = self.cursors(of: session)
         guard let number = UInt64(request.string(1)),
-            let cursor = cursors.cursor(number, limits),
-            // A collection that was dropped, or replaced by a restore, takes its cursors with it.
-            engine.shared.catalog.byID[cursor.execution.viewID] != nil
+            let cursor = cursors.cursor(number, limits)
         else {
             let idle = limits.cursorIdleMilliseconds / 1000
             let life = limits.cursorLifeMilliseconds / 1000
@@ -148,6 +146,12 @@ extension DataHandler {
                 hint:
                     "cursors end after \(idle) s without use, after \(life) s in all, when memory "
                     + "is short, and with their connection")
+        }
+        // A collection that was dropped, or replaced by a restore, takes its cursors with it.
+        guard engine.shared.catalog.byID[cursor.execution.viewID] != nil else {
+            let reason = cursor.execution.reasonForMissing
+            cursors.remove(number)
+            throw reason
         }
         if request.count > 2 {
             guard let batch = Int(request.string(2)), batch >= 1, batch <= Self.batchMax else {

@@ -214,8 +214,9 @@ package final class DataHandler: CommandHandler {
         loop.scheduleTask(in: Self.slicePause) { bound.value.runSlices() }
     }
 
-    /// Long enough that the next slice is not due yet when this one ends.
-    private static let slicePause = TimeAmount.microseconds(10)
+    /// Long enough that the next slice is not due yet when the loop looks at its tasks again, also
+    /// in a build that is not optimised.
+    private static let slicePause = TimeAmount.microseconds(50)
 
     private func runSlices() {
         isSliceScheduled = false

@@ -1,5 +1,4 @@
 import Primitives
-import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -33,7 +32,7 @@ package final class JobTable: Sendable {
         var paused: Set<UInt64> = []
     }
 
-    private let table = Mutex(Table())
+    private let table = Guarded(Table())
 
     package init() {}
 

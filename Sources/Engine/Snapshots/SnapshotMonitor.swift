@@ -19,8 +19,8 @@ package final class SnapshotMonitor: Sendable {
         package var milliseconds = 0
     }
 
-    private let state = Mutex(Figures())
-    private let shelved = Mutex<[SnapshotShelf.Item]>([])
+    private let state = Guarded(Figures())
+    private let shelved = Guarded<[SnapshotShelf.Item]>([])
     /// The oldest version that a snapshot in use for restarts holds; `UInt64.max` for none.
     private let held = Atomic<UInt64>(.max)
 
