@@ -28,11 +28,26 @@ extension DataHandler {
         _ name: CommandName, _ request: RequestFrame, from verb: Int, _ session: Session,
         _ reply: inout ReplyWriter, explain: Explanation
     ) throws(EngineError) -> Disposition {
-        let started = Clock.monotonicNanoseconds()
-        let view = try view(request, verb)
         guard request.count > verb + 1 else {
             throw EngineError(.syntax, "filter", "is missing; {} matches all")
         }
+        for _ in 1..<Self.restartCountMax {
+            do throws(EngineError) {
+                return try begin(name, request, verb, session, &reply, explain)
+            } catch {
+                // Between reading the arguments and taking a version.
+                if !error.isSchemaChange { throw error }
+            }
+        }
+        return try begin(name, request, verb, session, &reply, explain)
+    }
+
+    private func begin(
+        _ name: CommandName, _ request: RequestFrame, _ verb: Int, _ session: Session,
+        _ reply: inout ReplyWriter, _ explain: Explanation
+    ) throws(EngineError) -> Disposition {
+        let started = Clock.monotonicNanoseconds()
+        let view = try view(request, verb)
         let shape = try findShape(request, verb, view, isCount: name == .count, explain)
         return try find(shape, session, started, &reply, explain: explain) {
             let request = request.detached()
@@ -90,7 +105,11 @@ extension DataHandler {
                     restartCount += 1
                     execution.finish()
                     current = try reread()
-                    execution = try FindExecution(current.find, context: context)
+                    do throws(EngineError) {
+                        execution = try FindExecution(current.find, context: context)
+                    } catch  where error.isSchemaChange {
+                        // Once more: the next slice finds the old one overtaken still.
+                    }
                     return false
                 }
             },

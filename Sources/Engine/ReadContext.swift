@@ -74,8 +74,7 @@ package final class ReadContext {
             }
             guard current.schemaGeneration == view.schemaGeneration else {
                 pins.release(version)
-                throw EngineError(
-                    .busy, view.name, "the schema has just changed", hint: "send it again")
+                throw .schemaChanged(view.name)
             }
             return (version, current)
         }
