@@ -27,6 +27,12 @@ def meters(a, b):
     return 2 * math.atan2(apart, together) * RADIUS_M
 
 
+def slack(distance):
+    """How much two distances that are told apart may be out of order: within a kilometre of the
+    antipode the order is that of chords, which are no finer than a few centimetres there."""
+    return SLACK_M if distance < 20_014_000 else 0.1
+
+
 def random_place(rng):
     """A place: dense at the poles, at the antimeridian, in a few towns, at corners of the cube."""
     kind = rng.randrange(8)
@@ -124,7 +130,8 @@ class Places:
             true = meters(center, self.place(hit["id"]))
             assert math.isclose(hit["distance_m"], true, rel_tol=1e-9, abs_tol=1e-5), (hit, true)
         for one, other in zip(hits, hits[1:]):
-            assert one["distance_m"] <= other["distance_m"] + SLACK_M, (one, other)
+            least = one["distance_m"] - slack(one["distance_m"])
+            assert least <= other["distance_m"], (one, other)
             if self.place(one["id"]) == self.place(other["id"]):
                 assert one["id"] < other["id"]
 
@@ -146,7 +153,7 @@ class Places:
         if skip == 0 and expected:
             ids = {hit["id"] for hit in hits}
             for distance, id in expected:
-                if distance < expected[-1][0] - SLACK_M:
+                if distance < expected[-1][0] - slack(expected[-1][0]):
                     assert id in ids
 
 

@@ -150,7 +150,7 @@ def test_near_in_find_is_nearby(places, db3, name):
             got = all_ids(db3, "FIND", other, *words)
             assert sorted(got) == sorted(true)
             away = [meters(center, places.place(id)) for id in got]
-            # Within a decimetre of the antipode distances are no finer than that.
+            # Near the antipode the order is no finer than that.
             assert all(a <= b + (1e-5 if b < 2.0015e7 else 0.1) for a, b in zip(away, away[1:]))
             assert db3.call("COUNT", other, words[0]) == len(true)
             assert Lookup(db3.call("FIND", other, *words, "SORT", "_id")).ids == sorted(
