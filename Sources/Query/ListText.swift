@@ -51,22 +51,15 @@ enum ListText {
     /// Checks that a name is a path. ASCII characters that no declared name has are refused: a list
     /// where one name is meant, as a rule.
     static func path(_ text: String, option: String) throws(QueryError) -> String {
-        do {
-            let isAddressable = text.utf8.allSatisfy { byte in
-                byte >= 0x80 || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
-                    || byte == UInt8(ascii: "-") || (0x30...0x39).contains(byte)
-                    || (0x61...0x7A).contains(byte | 0x20)
-            }
-            guard isAddressable else {
-                throw QueryError.invalid(
-                    path: option, rule: "is a field path", value: "\"\(shortened(text))\"")
-            }
-            return try FieldPath(text).text
-        } catch let error as QueryError {
-            throw error
-        } catch {
+        let isAddressable = text.utf8.allSatisfy { byte in
+            byte >= 0x80 || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
+                || byte == UInt8(ascii: "-") || (0x30...0x39).contains(byte)
+                || (0x61...0x7A).contains(byte | 0x20)
+        }
+        guard isAddressable, let path = try? FieldPath(text) else {
             throw .invalid(path: option, rule: "is a field path", value: "\"\(shortened(text))\"")
         }
+        return path.text
     }
 
     /// Ids or other strings of a list such as `NOT`.

@@ -507,13 +507,15 @@ final class Connection: ChannelDuplexHandler, SessionTransport {
     func sessionAnswered(_ session: Session, commandIndex: Int, startedAt: UInt64) {
         guard commandIndex >= 0 else { return }
         let elapsed = LoopContext.now() &- startedAt
+        defer { deferredWords = [] }
         loop.metrics.record(commandIndex, nanoseconds: elapsed, failed: false)
         // A write's time is mostly the wait for its group's sync, which says nothing about it.
         if elapsed >= loop.settings.slowNanoseconds,
             !loop.gates[commandIndex].flags.contains(.write)
         {
             // A read that takes several slices is the only one under way.
-            loop.state.note(deferredWords, session, elapsed)
+            let title = CommandTable.shared.specs[commandIndex].title
+            loop.state.note(deferredWords.isEmpty ? [title] : deferredWords, session, elapsed)
         }
     }
 

@@ -19,7 +19,8 @@ func feedSnapshot(_ bytes: [UInt8]) {
 
 /// One file in memory, filled anew for each input.
 private let memoryFile: Int32 = {
-    var name = Array("/tmp/aisle-fuzz-XXXXXX".utf8CString)
+    let directory = getenv("TMPDIR").map { String(cString: $0) } ?? P_tmpdir
+    var name = Array("\(directory)/aisle-fuzz-XXXXXX".utf8CString)
     let descriptor = mkstemp(&name)
     precondition(descriptor >= 0, "a temporary file")
     unlink(name)
