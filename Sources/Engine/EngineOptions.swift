@@ -40,6 +40,9 @@ package struct EngineOptions: Sendable {
     /// Bytes of the ledger beyond which writes that add documents are refused; 0 = no bound.
     package var memoryByteCountMax = 0
     package var limits = Limits()
+    /// Rows of a collection from which on the orders that lookups ask for are kept; below, choosing
+    /// a page from all rows costs little.
+    package var orderedRowCountMin = 8_192
     package var snapshots = SnapshotOptions()
 
     package init(directory: String, partitionCount: Int, loopCount: Int) {

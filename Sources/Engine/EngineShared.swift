@@ -29,6 +29,8 @@ package final class EngineShared: Sendable {
     package let jobs = JobTable()
     package let recall = RecallMonitor()
     package let snapshots = SnapshotMonitor()
+    /// Rung when there is something for the builders' threads to do.
+    let builderBell = Bell()
     let catalogGeneration = Atomic<UInt64>(1)
     private let catalogBox: Mutex<Catalog>
     private let settingsBox: Mutex<EngineSettings>

@@ -9,20 +9,17 @@ import Synchronization
     import Musl
 #endif
 
-/// The threads that link vectors into their graphs, behind the writes and without holding them up.
+/// The threads that link vectors into their graphs, behind the writes and without holding them up,
+/// and put rows into the orders that lookups have asked for.
 ///
 /// Each thread has a share of the partitions for good, so that a graph has one builder. What is
 /// next is planned without a lock and applied under the partition's writer lock, which takes
 /// microseconds: readers never wait for a search for neighbours.
-// SAFETY of `@unchecked Sendable`: all mutable state is behind `mutex` or belongs to one thread.
+// SAFETY of `@unchecked Sendable`: `threads` belongs to whoever starts and stops; the rest is
+// immutable or behind locks of its own.
 final class VectorBuilders: @unchecked Sendable {
     private let shared: EngineShared
     private let threadCount: Int
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let condition: UnsafeMutablePointer<pthread_cond_t>
-    private var isStopping = false
-    /// Rises with each wake-up, so that none is lost between a look around and the wait.
-    private var wakeCount = 0
     private var threads: [pthread_t] = []
     /// Held by each thread while it changes a graph.
     private let changes: [Guarded<Void>]
@@ -31,17 +28,6 @@ final class VectorBuilders: @unchecked Sendable {
         self.shared = shared
         self.threadCount = max(1, threadCount)
         changes = (0..<max(1, threadCount)).map { _ in Guarded(()) }
-        mutex = .allocate(capacity: 1)
-        condition = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
     }
 
     func start() {
@@ -56,21 +42,15 @@ final class VectorBuilders: @unchecked Sendable {
 
     /// Ends the threads; what is not linked stays in the tails.
     func stop() {
-        pthread_mutex_lock(mutex)
-        isStopping = true
-        pthread_cond_broadcast(condition)
-        pthread_mutex_unlock(mutex)
+        bell.close()
         for thread in threads { pthread_join(thread, nil) }
         threads = []
     }
 
     /// There may be something to link.
-    func wake() {
-        pthread_mutex_lock(mutex)
-        wakeCount &+= 1
-        pthread_cond_broadcast(condition)
-        pthread_mutex_unlock(mutex)
-    }
+    func wake() { bell.ring() }
+
+    fileprivate var bell: Bell { shared.builderBell }
 
     /// Runs `body` while no thread changes a graph: they stand between two steps. For milliseconds,
     /// without a partition's lock.
@@ -79,25 +59,6 @@ final class VectorBuilders: @unchecked Sendable {
     private func holding<T>(_ index: Int, _ body: () throws -> T) rethrows -> T {
         if index == changes.count { return try body() }
         return try changes[index].withLock { _ in try holding(index + 1, body) }
-    }
-
-    fileprivate var mustStop: Bool {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return isStopping
-    }
-
-    fileprivate var wakes: Int {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return wakeCount
-    }
-
-    /// Waits until there has been a wake-up since `seen`.
-    fileprivate func sleep(since seen: Int) {
-        pthread_mutex_lock(mutex)
-        while !isStopping, wakeCount == seen { pthread_cond_wait(condition, mutex) }
-        pthread_mutex_unlock(mutex)
     }
 
     /// One turn over a thread's share: a few steps of every graph that waits for some.
@@ -112,6 +73,7 @@ final class VectorBuilders: @unchecked Sendable {
                 let fields = partition.vectorFields
                 partition.lock.unlock()
                 for field in fields where work(on: field, partition, index) { worked = true }
+                if partition.makeMissedOrder() { worked = true }
             }
         }
         return worked
@@ -148,9 +110,9 @@ private final class BuilderThread: Sendable {
 
     func run() {
         ThreadPriority.lower()
-        while !builders.mustStop {
-            let seen = builders.wakes
-            if !builders.turn(index) { builders.sleep(since: seen) }
+        while !builders.bell.mustStop {
+            let seen = builders.bell.rings
+            if !builders.turn(index) { builders.bell.wait(since: seen) }
         }
     }
 }

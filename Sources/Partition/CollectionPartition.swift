@@ -320,8 +320,10 @@ package final class CollectionPartition: @unchecked Sendable {
         }
     }
 
-    /// Frees up to `limit` rows that no read at or after `horizon` sees.
+    /// Frees up to `limit` rows that no read at or after `horizon` sees, and lets the orders keep up
+    /// with what has changed.
     package func reclaim(horizon: Version, limit: Int) {
+        defer { for column in columnList where !column.orders.isEmpty { column.mergeOrders() } }
         _ = rows.reclaim(horizon: horizon, limit: limit) { slot in
             for column in columnList { column.clear(slot) }
             for field in vectorFields { field.clear(slot) }
@@ -415,6 +417,7 @@ package final class CollectionPartition: @unchecked Sendable {
         for slot in 0..<Slot(rows.slotBound) where rows.key(slot) != .none {
             idOrder.set(slot, orderedPrefix(self.id(slot), from: shared))
         }
+        for column in columnList { column.dropOrders() }
     }
 
     /// Makes the keys of rows in the order of ids comparable between partitions.

@@ -1,6 +1,7 @@
 package import ColumnIndex
 package import Primitives
 package import Schema
+import Synchronization
 
 /// The column of one declared field in one partition.
 package final class FieldColumn {
@@ -14,6 +15,10 @@ package final class FieldColumn {
     package let storage: Storage
     /// False while an `ALTER` fills the column: queries must not use it yet.
     package internal(set) var isReady: Bool
+    /// The rows in the orders that lookups ask for: none, ascending, descending or both.
+    private(set) var orders: [OrderedRows] = []
+    /// Orders that lookups have missed: bit 0 ascending, bit 1 descending.
+    private let missedOrders = Atomic<UInt8>(0)
 
     init(field: Field, isReady: Bool) {
         self.field = field
@@ -27,7 +32,7 @@ package final class FieldColumn {
 
     package var byteCount: Int {
         switch storage {
-        case .numeric(let column): column.byteCount
+        case .numeric(let column): column.byteCount + orders.reduce(0) { $0 + $1.byteCount }
         case .keyword(let column): column.byteCount
         }
     }
@@ -52,10 +57,18 @@ package final class FieldColumn {
         case .numeric(let column): column.clear(slot)
         case .keyword(let column): column.clear(slot)
         }
+        for order in orders { order.noteCleared(slot) }
     }
 
     /// Sets the row from `entries`, which all belong to this field.
     func set(
+        _ slot: Slot, _ entries: UnsafeBufferPointer<FieldEntry>, _ prepared: PreparedDocument
+    ) {
+        store(slot, entries, prepared)
+        for order in orders { order.noteSet(slot) }
+    }
+
+    private func store(
         _ slot: Slot, _ entries: UnsafeBufferPointer<FieldEntry>, _ prepared: PreparedDocument
     ) {
         let first = entries[0]
@@ -94,6 +107,47 @@ package final class FieldColumn {
             }
         }
     }
+}
+
+/// Orders: made on demand, behind the lookups.
+extension FieldColumn {
+    /// The rows in order; nil, and noted as missed, where there is no such order yet.
+    ///
+    /// The reader lock is held.
+    func order(descending: Bool) -> OrderedRows? {
+        for order in orders where order.isDescending == descending {
+            guard order.isReady else { return nil }
+            order.isUsed.store(true, ordering: .relaxed)
+            return order
+        }
+        missedOrders.bitwiseOr(descending ? 2 : 1, ordering: .relaxed)
+        return nil
+    }
+
+    /// Whether a lookup has missed an order.
+    var hasMissedOrder: Bool { missedOrders.load(ordering: .relaxed) != 0 }
+
+    /// Begins an order that was missed: from now on it is told what changes.
+    func beginOrder(idOrder: NumericColumn) -> OrderedRows? {
+        let missed = missedOrders.exchange(0, ordering: .relaxed)
+        guard missed != 0, case .numeric(let column) = storage else { return nil }
+        // One at a time: the other is asked for again.
+        let descending = missed & 1 == 0
+        if orders.contains(where: { $0.isDescending == descending }) { return nil }
+        let order = OrderedRows(column: column, idOrder: idOrder, isDescending: descending)
+        orders.append(order)
+        return order
+    }
+
+    /// Takes in what has changed where that is much; drops an order that nobody reads.
+    func mergeOrders() {
+        for order in orders where order.isMergeDue && !order.merge() {
+            orders.removeAll { $0 === order }
+        }
+    }
+
+    /// The keys of ids have been made anew.
+    func dropOrders() { orders = [] }
 }
 
 /// The hash by which unique values are kept: of the key or of the bytes.

@@ -78,7 +78,7 @@ extension CollectionPartition {
     }
 
     /// Whether a numeric column holds no arrays, neither empty ones nor such of several values.
-    private func columnIsPlain(_ field: FieldNumber) -> Bool {
+    func columnIsPlain(_ field: FieldNumber) -> Bool {
         guard let column = readyColumn(field) else { return false }
         return !column.field.isMultiValued
     }

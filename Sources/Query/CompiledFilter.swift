@@ -38,6 +38,20 @@ package struct CompiledFilter: Sendable {
         try CompiledFilter(source, schema: schema, nowMilliseconds: nowMilliseconds)
     }
 
+    /// The keys of a field that every match has one of, inclusive; nil where the filter does not
+    /// bound them. A range says more than a look at the column only for fields of one value.
+    package func keyRange(of field: FieldNumber) -> ClosedRange<Int64>? {
+        switch root {
+        case .predicate(let predicate): predicate.keyRange(of: field)
+        case .and(let parts):
+            parts.lazy.compactMap { part in
+                guard case .predicate(let predicate) = part else { return nil }
+                return predicate.keyRange(of: field)
+            }.first
+        case .all, .none, .or, .not: nil
+        }
+    }
+
     /// Whether the document matches. Complexity: O(members passed × operators).
     ///
     /// - Parameter id: the document's id in UTF-8, which `_id` names.
@@ -198,6 +212,15 @@ package indirect enum CompiledPredicate: Sendable {
             .place, .other:
             nil
         }
+    }
+}
+
+extension Predicate {
+    /// The keys that it allows, if it is about the values of `field` and bounds them.
+    fileprivate func keyRange(of field: FieldNumber) -> ClosedRange<Int64>? {
+        guard self.field?.number == field, let range = test.asKeyRange, range.lower <= range.upper
+        else { return nil }
+        return range.lower...range.upper
     }
 }
 

@@ -12,6 +12,11 @@ extension FindExecution {
         for partition in partitions { partition.lock.lockForReading() }
         defer { for partition in partitions { partition.lock.unlock() } }
         let after = request.after.map { OrderPlan.values(of: $0, levels: levels) }
+        if let window = readOff(levels, partitions, after: after) {
+            isReadOff = true
+            give(window, levels, partitions)
+            return
+        }
         let start = PageStart.find(self, partitions, levels)
         var candidates: [Candidate] = []
         for (index, partition) in partitions.enumerated() {
@@ -39,6 +44,28 @@ extension FindExecution {
             &candidates, from: request.skip - start.passed, count: request.limit + 1, partitions,
             levels)
         give(window, levels, partitions)
+    }
+
+    /// The page, where the partitions keep their rows in its order and it is not far to go.
+    ///
+    /// An order that is not there is asked for: the next lookups find it.
+    private func readOff(
+        _ levels: [OrderLevel], _ partitions: [CollectionPartition], after: [OrderValue]?
+    ) -> [Candidate]? {
+        guard case .column(let field, _)? = levels.first, levels.count == 2 else { return nil }
+        let rowCount = partitions.reduce(0) { $0 + $1.slotBound }
+        guard rowCount >= context.shared.options.orderedRowCountMin else { return nil }
+        let range = request.filter.keyRange(of: field)
+        guard partitions.allSatisfy({ $0.canReadOff(field, hasRange: range != nil) }),
+            let page = OrderedPage.Request(
+                levels, range: range, after: after, skip: request.skip, count: request.limit + 1)
+        else { return nil }
+        let rows = OrderedPage.rows(
+            page, partitions, matches: matches, counts: counts, pool: context.bitmaps)
+        if rows == nil, partitions.contains(where: { $0.hasMissedOrder(field) }) {
+            context.shared.builderBell.ring()
+        }
+        return rows
     }
 
     /// Makes the window's rows the hits, and the last one the place of the next page if there is

@@ -59,6 +59,8 @@ package final class FindExecution {
     var scan: DocumentScan?
     /// The matches of an older version, where they are kept.
     var historyKeys: [LogKey] = []
+    /// Whether the page was read off from rows that are kept in its order.
+    var isReadOff = false
     private var isPinned = true
     private var phaseStarted: UInt64
 
@@ -358,7 +360,8 @@ package final class FindExecution {
             }
         }
         let order = request.near == nil ? "by id" : "by distance"
-        noteStage("select", request.sort == nil ? order : "by the sort", rows: outcome.hits.count)
+        let how = isReadOff ? "by the sort, read off from rows in its order" : "by the sort"
+        noteStage("select", request.sort == nil ? order : how, rows: outcome.hits.count)
         phase = .finished
     }
 }

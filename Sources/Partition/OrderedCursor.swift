@@ -1,0 +1,155 @@
+import Primitives
+
+/// Gives the rows of one partition's order that a bitmap holds, one by one, from a place on.
+///
+/// Rows that the order's keys do not tell apart are put in the order of their ids here.
+struct OrderedCursor {
+    let partition: CollectionPartition
+    private let order: OrderedRows
+    /// The rows that count, in `main`: those that match and have not moved.
+    private let mask: Bitmap
+    /// Where in `main` it is, and where it ends.
+    private(set) var place: Int
+    let end: Int
+    /// The rows of the order's tail that count, in order.
+    private let tail: [OrderedRow]
+    private var tailPlace = 0
+    /// The rows that come next and tie, the last of them first.
+    private var group: [OrderedRow] = []
+    private var pending: OrderedRow?
+    /// Rows looked at so far.
+    private(set) var lookedAt = 0
+
+    /// - Parameters:
+    ///   - match: the rows that count.
+    ///   - scratch: a bitmap to use, where rows have moved.
+    ///   - least, most: bounds, inclusive, of the keys that count.
+    init(
+        _ partition: CollectionPartition, _ order: OrderedRows, match: Bitmap, scratch: Bitmap,
+        least: OrderKey, most: OrderKey
+    ) {
+        self.partition = partition
+        self.order = order
+        if order.movedCount == 0 {
+            mask = match
+            tail = []
+        } else {
+            scratch.assign(match)
+            scratch.subtract(order.moved)
+            mask = scratch
+            tail = Self.tail(of: order, match, least, most)
+        }
+        place = order.lowerBound(least, from: 0, to: order.main.count)
+        // Nothing comes behind the greatest id key of the greatest key.
+        var last = order.lowerBound(most, from: place, to: order.main.count)
+        while last < order.main.count {
+            let slot = order.main[last]
+            if !order.moved.test(slot), most < order.key(slot) { break }
+            last += 1
+        }
+        end = last
+    }
+
+    private static func tail(
+        of order: OrderedRows, _ match: Bitmap, _ least: OrderKey, _ most: OrderKey
+    ) -> [OrderedRow] {
+        var rows: [OrderedRow] = []
+        for index in 0..<order.tail.count {
+            let slot = order.tail[index]
+            guard match.test(slot) else { continue }
+            let key = order.key(slot)
+            if key < least || most < key { continue }
+            rows.append(OrderedRow(order: key, slot: slot))
+        }
+        // A row that was set twice is named twice.
+        rows.sort { $0.order != $1.order ? $0.order < $1.order : $0.slot < $1.slot }
+        var kept = 0
+        for index in rows.indices where index == 0 || rows[index].slot != rows[kept - 1].slot {
+            rows[kept] = rows[index]
+            kept += 1
+        }
+        rows.removeLast(rows.count - kept)
+        return rows
+    }
+
+    /// Rows of `main` that are between the bounds and not passed, those that do not count too.
+    var remaining: Int { end - place }
+
+    /// The row `offset` places on in `main`, or the next one that has not moved; nil at the end.
+    func row(after offset: Int) -> OrderedRow? {
+        var index = place + offset
+        while index < end {
+            let slot = order.main[index]
+            if !order.moved.test(slot) { return OrderedRow(order: order.key(slot), slot: slot) }
+            index += 1
+        }
+        return nil
+    }
+
+    /// How many rows that count come before `target`, and where in `main` that is.
+    ///
+    /// - Complexity: O(rows before it).
+    func count(before target: OrderKey) -> (rows: Int, place: Int) {
+        let stop = order.lowerBound(target, from: place, to: end)
+        var rows = 0
+        let main = order.main.base
+        let words = mask.words
+        let bound = mask.capacity
+        for index in place..<stop {
+            let slot = Int(main[index])
+            // SAFETY: `stop` is at most `main.count`; a word is read below the bitmap's capacity.
+            if slot < bound { rows &+= Int((words[slot &>> 6] &>> UInt64(slot & 63)) & 1) }
+        }
+        for row in tail where row.order < target { rows += 1 }
+        return (rows, stop)
+    }
+
+    /// Begins at a place that ``count(before:)`` gave for `target`.
+    mutating func move(to place: Int, _ target: OrderKey) {
+        self.place = place
+        while tailPlace < tail.count, tail[tailPlace].order < target { tailPlace += 1 }
+    }
+
+    /// The next row; nil at the end.
+    mutating func next() -> OrderedRow? {
+        if let row = group.popLast() { return row }
+        guard let row = pending ?? fetch() else { return nil }
+        pending = fetch()
+        guard let following = pending, following.order == row.order else { return row }
+        collectGroup(row)
+        return group.popLast()
+    }
+
+    /// Gathers all rows that tie with `row`, the ids in falling order.
+    private mutating func collectGroup(_ row: OrderedRow) {
+        group = [row]
+        while let following = pending, following.order == row.order {
+            group.append(following)
+            pending = fetch()
+        }
+        let partition = partition
+        group.sort { compareBytes(partition.id($0.slot), partition.id($1.slot)) > 0 }
+    }
+
+    /// The next row by the order's keys.
+    private mutating func fetch() -> OrderedRow? {
+        let main = order.main
+        let start = place
+        while place < end, !mask.test(main.base[place]) { place += 1 }
+        lookedAt += place - start + 1
+        let fromTail = tailPlace < tail.count ? tail[tailPlace] : nil
+        guard place < end else {
+            if fromTail != nil { tailPlace += 1 }
+            return fromTail
+        }
+        let slot = main.base[place]
+        let row = OrderedRow(order: order.key(slot), slot: slot)
+        if let fromTail, fromTail.order < row.order {
+            tailPlace += 1
+            // `place` stays at the row, whose rows before it are not looked at again.
+            return fromTail
+        }
+        place += 1
+        return row
+    }
+}

@@ -1,0 +1,219 @@
+package import Primitives
+import Schema
+
+/// A page read off from the partitions' ``OrderedRows``, merged.
+package struct OrderedPage {
+    /// What a page is of.
+    package struct Request {
+        let field: FieldNumber
+        let isDescending: Bool
+        /// Keys of the field that can match, inclusive.
+        var range: ClosedRange<Int64> = Int64.min...Int64.max
+        /// The place behind which the page begins.
+        let after: (key: Int64, id: [UInt8])?
+        let skip: Int
+        let count: Int
+
+        /// - Parameters:
+        ///   - levels: the order; nil is the result for one that is not a field's and then the
+        ///     id's.
+        ///   - after: the cursor's values by level.
+        ///   - range: the keys of the first level's field that can match, if the filter bounds
+        ///     them.
+        package init?(
+            _ levels: [OrderLevel], range: ClosedRange<Int64>?, after: [OrderValue]?, skip: Int,
+            count: Int
+        ) {
+            guard levels.count == 2, case .column(let field, let descending) = levels[0],
+                case .id(descending: false) = levels[1]
+            else { return nil }
+            self.field = field
+            isDescending = descending
+            if let range { self.range = range }
+            if let after {
+                guard case .key(let key) = after[0], case .bytes(let id) = after[1] else {
+                    return nil
+                }
+                self.after = (key, id)
+            } else {
+                self.after = nil
+            }
+            self.skip = skip
+            self.count = count
+        }
+    }
+
+    /// Rows that a page may look at; beyond that, choosing from all costs less.
+    private static let lookMax = 65_536
+
+    private let request: Request
+    private let partitions: [CollectionPartition]
+    private var cursors: [OrderedCursor] = []
+    /// The next row of each partition.
+    private var heads: [OrderedRow?] = []
+    /// Bytes that the ids of every partition leave out of their keys.
+    private let sharedIDCount: Int
+    /// Whether all leave out the same, so that their keys can be compared.
+    private let keysAreAlike: Bool
+
+    /// Reads the rows of ranks [skip, skip + count).
+    ///
+    /// The partitions' reader locks are held.
+    /// - Parameters:
+    ///   - matches: by partition, the rows that match, all of which have a value of the field.
+    ///   - counts: how many these are.
+    ///   - pool: lends bitmaps.
+    /// - Returns: nil where a partition has no such order, or another way would cost less.
+    package static func rows(
+        _ request: Request, _ partitions: [CollectionPartition], matches: [Bitmap], counts: [Int],
+        pool: BitmapPool
+    ) -> [Candidate]? {
+        var scratch: [Bitmap] = []
+        defer { for bitmap in scratch { pool.giveBack(bitmap) } }
+        guard let orders = orders(request, partitions) else { return nil }
+        var page = OrderedPage(request, partitions)
+        for (index, partition) in partitions.enumerated() {
+            scratch.append(pool.borrow(capacity: partition.slotBound))
+            let (least, most) = bounds(request, partition)
+            page.cursors.append(
+                OrderedCursor(
+                    partition, orders[index], match: matches[index], scratch: scratch[index],
+                    least: least, most: most))
+        }
+        let matching = counts.reduce(0, +)
+        let within = page.cursors.reduce(0) { $0 + $1.remaining }
+        let wanted = Double(request.skip) + Double(request.count)
+        // As if the matches were spread evenly over the rows in question.
+        let looks = wanted * Double(within) / Double(max(1, matching))
+        guard looks <= Double(lookMax / 2) else { return nil }
+        let passed = page.passBy(matching: matching)
+        return page.merge(skip: request.skip - passed)
+    }
+
+    private init(_ request: Request, _ partitions: [CollectionPartition]) {
+        self.request = request
+        self.partitions = partitions
+        let used = partitions.filter { $0.slotBound > 0 }
+        sharedIDCount = used.map(\.commonIDPrefix.count).min() ?? 0
+        keysAreAlike = used.allSatisfy { $0.commonIDPrefix == used[0].commonIDPrefix }
+    }
+
+    private static func orders(
+        _ request: Request, _ partitions: [CollectionPartition]
+    ) -> [OrderedRows]? {
+        var orders: [OrderedRows] = []
+        for partition in partitions {
+            guard let column = partition.readyColumn(request.field),
+                let order = column.order(descending: request.isDescending)
+            else { return nil }
+            orders.append(order)
+        }
+        return orders
+    }
+
+    /// The first and last place that counts in a partition.
+    private static func bounds(
+        _ request: Request, _ partition: CollectionPartition
+    ) -> (least: OrderKey, most: OrderKey) {
+        let range = request.range
+        let descending = request.isDescending
+        var least = OrderKey(key: descending ? ~range.upperBound : range.lowerBound, id: .min)
+        let most = OrderKey(key: descending ? ~range.lowerBound : range.upperBound, id: .max)
+        if let after = request.after {
+            let id = after.id.withUnsafeBytes { partition.idKey(ofForeign: $0) }
+            least = max(least, OrderKey(key: descending ? ~after.key : after.key, id: id))
+        }
+        return (least, most)
+    }
+
+    /// Moves the cursors on over most of the rows that are skipped, which are counted only.
+    ///
+    /// - Returns: how many matching rows that were.
+    private mutating func passBy(matching: Int) -> Int {
+        guard request.skip >= 256, request.after == nil, matching > request.skip,
+            let leader = cursors.indices.max(by: {
+                cursors[$0].remaining < cursors[$1].remaining
+            })
+        else { return 0 }
+        var share = 0.97 * Double(request.skip) / Double(matching)
+        for _ in 0..<4 {
+            let offset = Int(share * Double(cursors[leader].remaining))
+            guard let row = cursors[leader].row(after: offset) else { return 0 }
+            let targets = targets(row, of: partitions[leader])
+            let counted = cursors.indices.map { cursors[$0].count(before: targets[$0]) }
+            let passed = counted.reduce(0) { $0 + $1.rows }
+            if passed <= request.skip {
+                for index in cursors.indices {
+                    cursors[index].move(to: counted[index].place, targets[index])
+                }
+                return passed
+            }
+            share *= 0.9 * Double(request.skip) / Double(passed)
+        }
+        return 0
+    }
+
+    /// One place in the order as each partition's keys tell it: that of a row's key and of so much
+    /// of its id as the keys of all partitions can tell. Rows before it in any partition come
+    /// before all rows that are not.
+    private func targets(_ row: OrderedRow, of owner: CollectionPartition) -> [OrderKey] {
+        let id = owner.id(row.slot)
+        let start = UnsafeRawBufferPointer(rebasing: id[..<min(id.count, sharedIDCount + 8)])
+        return partitions.map {
+            OrderKey(key: row.order.key, id: $0.idKey(ofForeign: start))
+        }
+    }
+
+    /// Passes `skip` rows and gives those that follow; nil when that takes too long.
+    private mutating func merge(skip: Int) -> [Candidate]? {
+        for index in cursors.indices { heads.append(cursors[index].next()) }
+        var rows: [Candidate] = []
+        rows.reserveCapacity(min(request.count, 1_024))
+        var toSkip = skip
+        while rows.count < request.count, let index = least() {
+            guard let row = heads[index] else { break }
+            heads[index] = cursors[index].next()
+            if cursors[index].lookedAt > Self.lookMax { return nil }
+            if !isBehindPlace(row, index) { continue }
+            if toSkip > 0 {
+                toSkip -= 1
+                continue
+            }
+            rows.append(
+                Candidate(key: row.order.key, partition: UInt16(index), slot: row.slot))
+        }
+        return rows
+    }
+
+    /// Whether a row comes behind the cursor that the page was asked with.
+    private func isBehindPlace(_ row: OrderedRow, _ index: Int) -> Bool {
+        guard let after = request.after else { return true }
+        let key = request.isDescending ? ~after.key : after.key
+        if row.order.key != key { return true }
+        return after.id.withUnsafeBytes {
+            compareBytes(partitions[index].id(row.slot), $0) > 0
+        }
+    }
+
+    /// The partition whose next row comes first.
+    private func least() -> Int? {
+        var best: Int?
+        for (index, head) in heads.enumerated() {
+            guard let head else { continue }
+            guard let known = best, let other = heads[known] else {
+                best = index
+                continue
+            }
+            if comes(head, of: index, before: other, of: known) { best = index }
+        }
+        return best
+    }
+
+    private func comes(
+        _ row: OrderedRow, of index: Int, before other: OrderedRow, of known: Int
+    ) -> Bool {
+        if row.order.key != other.order.key { return row.order.key < other.order.key }
+        if keysAreAlike, row.order.id != other.order.id { return row.order.id < other.order.id }
+        return compareBytes(partitions[index].id(row.slot), partitions[known].id(other.slot)) < 0
+    }
+}
