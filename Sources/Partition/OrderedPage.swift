@@ -53,8 +53,8 @@ package struct OrderedPage {
     private var heads: [OrderedRow?] = []
     /// Bytes that the ids of every partition leave out of their keys.
     private let sharedIDCount: Int
-    /// Whether all leave out the same, so that their keys can be compared.
-    private let keysAreAlike: Bool
+    /// By partition, how its keys of ids become those of what all partitions leave out.
+    private let alignments: [IDKeyAlignment]
 
     /// Reads the rows of ranks [skip, skip + count).
     ///
@@ -93,9 +93,9 @@ package struct OrderedPage {
     private init(_ request: Request, _ partitions: [CollectionPartition]) {
         self.request = request
         self.partitions = partitions
-        let used = partitions.filter { $0.slotBound > 0 }
-        sharedIDCount = used.map(\.commonIDPrefix.count).min() ?? 0
-        keysAreAlike = used.allSatisfy { $0.commonIDPrefix == used[0].commonIDPrefix }
+        let shared = CollectionPartition.sharedIDPrefixCount(partitions)
+        sharedIDCount = shared
+        alignments = partitions.map { IDKeyAlignment(prefix: $0.commonIDPrefix, shared: shared) }
     }
 
     private static func orders(
@@ -213,7 +213,36 @@ package struct OrderedPage {
         _ row: OrderedRow, of index: Int, before other: OrderedRow, of known: Int
     ) -> Bool {
         if row.order.key != other.order.key { return row.order.key < other.order.key }
-        if keysAreAlike, row.order.id != other.order.id { return row.order.id < other.order.id }
+        let key = alignments[index].align(row.order.id)
+        let otherKey = alignments[known].align(other.order.id)
+        if key != otherKey { return key < otherKey }
         return compareBytes(partitions[index].id(row.slot), partitions[known].id(other.slot)) < 0
+    }
+}
+
+/// Makes keys of ids, which leave out what all ids of a partition begin with, comparable with keys
+/// that leave out less of the same beginning. Ids whose keys differ are in the order of these.
+struct IDKeyAlignment {
+    /// The bytes that come in front, at the top of a word.
+    private let front: UInt64
+    private let bitCount: UInt64
+
+    /// - Parameters:
+    ///   - prefix: what the partition's keys leave out.
+    ///   - shared: how many of these bytes all partitions leave out.
+    init(prefix: [UInt8], shared: Int) {
+        let bytes = prefix.dropFirst(shared)
+        var word: UInt64 = 0
+        for (index, byte) in bytes.prefix(8).enumerated() {
+            word |= UInt64(byte) << UInt64(56 - 8 * index)
+        }
+        front = word
+        bitCount = UInt64(bytes.count * 8)
+    }
+
+    /// The key as the others' are. - Complexity: O(1).
+    func align(_ key: Int64) -> UInt64 {
+        let word = UInt64(bitPattern: key) ^ (1 << 63)
+        return front | (bitCount == 0 ? word : word >> bitCount)
     }
 }

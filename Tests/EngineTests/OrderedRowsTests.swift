@@ -196,4 +196,27 @@ import Testing
         #expect(try walk(harness.request(sort: "n:1", limit: 9), harness) == expected)
         checkInvariants(harness)
     }
+
+    @Test func partitionsWhoseIDsBeginDifferentlyAreMergedByID() throws {
+        var random = TestRandom()
+        let ids = [
+            "a", "ab", "ab-12345678-x", "ab-12345678-y", "ab-12345678-yy", "b", "m1", "m10", "m2",
+            "m20000000001", "m20000000002", "z", "zz", "zzzzzzzzzzzzzzzz", "äö",
+        ]
+        for _ in 0..<25 {
+            let harness = try harness(random.pick([2, 7]))
+            var documents: [String: String] = [:]
+            for id in ids.shuffled(using: &random).prefix(random.pick([3, 6, 15])) {
+                documents[id] = "{\"k\":\"red\",\"n\":\(random.below(2)),\"p\":1,\"f\":1}"
+            }
+            harness.write(try documents.map { .one(try harness.put($0.key, $0.value)) })
+            #expect(try makeOrder("n:1", harness))
+            let naive = NaiveCollection(schema: harness.view.schema, documents: documents)
+            let expected = try naive.ids(
+                matching: TestData.compile("{}", harness.view.schema),
+                sort: SortSpec(parsing: "n:1"))
+            let found = try walk(harness.request(sort: "n:1", limit: 2), harness)
+            #expect(found == expected, "seed \(random.seed)")
+        }
+    }
 }
