@@ -156,6 +156,34 @@ import Testing
         for other in answers.dropFirst() { #expect(other == answers[0], "seed \(seed)") }
     }
 
+    @Test func sumsOfDoublesDoNotDependOnThePartitions() throws {
+        // Tenths and numbers of very different size: added one after another in another order they
+        // come to another last bit.
+        let seed = TestRandom().seed
+        var answers: [[String]] = []
+        for partitions in [1, 2, 3, 7] {
+            var random = TestRandom(seed: seed)
+            let harness = try EngineHarness(partitions: partitions)
+            try harness.create("c")
+            harness.write(
+                try (0..<3_000).map { number in
+                    let value = "\(random.below(1_000)).\(random.below(10))e\(random.below(9) - 4)"
+                    let text = "{\"r\":\(value),\"k\":\"k\(random.below(3))\"}"
+                    return .one(try harness.put("d\(number)", text))
+                })
+            var lines: [String] = []
+            for filter in ["{}", "{\"k\":\"k1\"}", "{\"r\":{\"$gt\":10}}"] {
+                var request = try harness.request(filter, limit: 0)
+                request.stats = ["r"]
+                lines.append(describe(try harness.find(request)))
+                request.statsBy = "k"
+                lines.append(describe(try harness.find(request)))
+            }
+            answers.append(lines)
+        }
+        for other in answers.dropFirst() { #expect(other == answers[0], "seed \(seed)") }
+    }
+
     @Test func columnsAggregateAsDocumentsDo() throws {
         var random = TestRandom()
         let harness = try EngineHarness(partitions: 3)
