@@ -8,6 +8,7 @@ import time
 import pytest
 
 from aisle_resp import Lookup, RespError, as_map
+from aisle_server import PATIENCE
 from test_schema import job_of, wait_for_job
 from vector_shelf import (
     FIELDS, KINDS, SMALL, Shelf, gauss, index_entry, likeness, narrow, pack, similar, vector_field,
@@ -532,8 +533,11 @@ def test_what_has_no_index_yet_is_compared_one_by_one(db3, name, seed, declared)
             break
         assert reply.code in ("NOINDEX", "BUSY"), reply.text
         db3.call("JOBS", "RESUME", job)
-    time.sleep(0.3)
-    [entry] = [e for e in map(as_map, db3.call("JOBS")) if str(e["id"]) == str(job)]
+    for _ in range(200):
+        [entry] = [e for e in map(as_map, db3.call("JOBS")) if str(e["id"]) == str(job)]
+        if entry["text"] == "paused":
+            break
+        time.sleep(0.05 * PATIENCE)
     assert entry["state"] == "running" and entry["text"] == "paused", entry
     answer = similar(db3, name, "ID", "p1", "K", 3)
     assert answer.exact and answer.total == 8000
