@@ -526,13 +526,15 @@ def test_what_has_no_index_yet_is_compared_one_by_one(db3, name, seed, declared)
     change = {"set": {"v": {"index": KINDS["flat"]}}} if declared else {"add": {"v": field}}
     job = job_of(db3.call("ALTER", name, json.dumps(change)))
     # Paused while the vectors are being brought in: before, no index is there yet.
-    for _ in range(10_000):
+    while True:
         db3.call("JOBS", "PAUSE", job)
         reply = db3.reply("SIMILAR", name, "ID", "p1", "K", 3)
         if not isinstance(reply, RespError):
             break
         assert reply.code in ("NOINDEX", "BUSY"), reply.text
         db3.call("JOBS", "RESUME", job)
+        # On a busy machine the job's thread, of the lowest priority, needs some time to go on.
+        time.sleep(0.001)
     for _ in range(200):
         [entry] = [e for e in map(as_map, db3.call("JOBS")) if str(e["id"]) == str(job)]
         if entry["text"] == "paused":
