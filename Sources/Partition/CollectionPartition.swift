@@ -28,11 +28,14 @@ package final class CollectionPartition: @unchecked Sendable {
     package private(set) var hoursFields: [HoursField] = []
     /// Keys of the ids' bytes behind `commonIDPrefix`: gives the order by id a first cut.
     let idOrder = NumericColumn(kind: .integer)
+    /// The rows in the order of their ids, where lookups ask for it.
+    let idOrders: RowOrders
     /// What all ids ever seen begin with.
     var commonIDPrefix: [UInt8] = []
     var hasSeenID = false
 
     package init(schema: Schema) {
+        idOrders = RowOrders(column: nil, idOrder: idOrder)
         for field in schema.fields {
             if field.hasEntries { addColumn(field, isReady: true) }
             if field.hasVectorIndex { addVectors(field, isReady: true) }
@@ -50,7 +53,9 @@ package final class CollectionPartition: @unchecked Sendable {
     package var slotBound: Int { rows.slotBound }
 
     /// Bytes of heads, rows and the order of ids; columns are counted one by one.
-    package var baseByteCount: Int { heads.byteCount + rows.byteCount + idOrder.byteCount }
+    package var baseByteCount: Int {
+        heads.byteCount + rows.byteCount + idOrder.byteCount + idOrders.byteCount
+    }
 
     /// All allocated bytes.
     package var byteCount: Int {
@@ -77,7 +82,8 @@ package final class CollectionPartition: @unchecked Sendable {
 
     package func addColumn(_ field: Field, isReady: Bool) {
         while columns.count <= Int(field.number) { columns.append(nil) }
-        columns[Int(field.number)] = FieldColumn(field: field, isReady: isReady)
+        columns[Int(field.number)] = FieldColumn(
+            field: field, idOrder: idOrder, isReady: isReady)
         columnList = columns.compactMap { $0 }
     }
 
@@ -289,6 +295,7 @@ package final class CollectionPartition: @unchecked Sendable {
         let slot = rows.insert(key: key, number: number)
         heads.update(number, key: key, slot: slot)
         idOrder.set(slot, orderedPrefix(id, from: commonIDPrefix.count))
+        idOrders.noteSet(slot)
         fill(slot, from: prepared, only: nil)
         if !hoursFields.isEmpty { fillHours(slot, from: prepared, onlyUnready: false) }
         if !placeFields.isEmpty {
@@ -323,13 +330,17 @@ package final class CollectionPartition: @unchecked Sendable {
     /// Frees up to `limit` rows that no read at or after `horizon` sees, and lets the orders keep up
     /// with what has changed.
     package func reclaim(horizon: Version, limit: Int) {
-        defer { for column in columnList where !column.orders.isEmpty { column.mergeOrders() } }
+        defer {
+            idOrders.merge()
+            for column in columnList { column.orders.merge() }
+        }
         _ = rows.reclaim(horizon: horizon, limit: limit) { slot in
             for column in columnList { column.clear(slot) }
             for field in vectorFields { field.clear(slot) }
             for field in placeFields { field.clear(slot) }
             for field in hoursFields { field.table.remove(slot) }
             idOrder.clear(slot)
+            idOrders.noteCleared(slot)
         }
     }
 
@@ -417,7 +428,8 @@ package final class CollectionPartition: @unchecked Sendable {
         for slot in 0..<Slot(rows.slotBound) where rows.key(slot) != .none {
             idOrder.set(slot, orderedPrefix(self.id(slot), from: shared))
         }
-        for column in columnList { column.dropOrders() }
+        idOrders.drop()
+        for column in columnList { column.orders.drop() }
     }
 
     /// Makes the keys of rows in the order of ids comparable between partitions.

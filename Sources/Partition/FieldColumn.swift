@@ -1,7 +1,6 @@
 package import ColumnIndex
 package import Primitives
 package import Schema
-import Synchronization
 
 /// The column of one declared field in one partition.
 package final class FieldColumn {
@@ -15,24 +14,26 @@ package final class FieldColumn {
     package let storage: Storage
     /// False while an `ALTER` fills the column: queries must not use it yet.
     package internal(set) var isReady: Bool
-    /// The rows in the orders that lookups ask for: none, ascending, descending or both.
-    private(set) var orders: [OrderedRows] = []
-    /// Orders that lookups have missed: bit 0 ascending, bit 1 descending.
-    private let missedOrders = Atomic<UInt8>(0)
+    /// The rows in the orders by this field that lookups ask for.
+    let orders: RowOrders
 
-    init(field: Field, isReady: Bool) {
+    /// - Parameter idOrder: the keys of the rows' ids, for orders by this field and then by id.
+    init(field: Field, idOrder: NumericColumn, isReady: Bool) {
         self.field = field
         self.isReady = isReady
         if field.type.isNumeric {
-            storage = .numeric(NumericColumn(kind: field.type == .float ? .double : .integer))
+            let column = NumericColumn(kind: field.type == .float ? .double : .integer)
+            orders = RowOrders(column: column, idOrder: idOrder)
+            storage = .numeric(column)
         } else {
+            orders = RowOrders(column: nil, idOrder: idOrder)
             storage = .keyword(KeywordColumn(isSortable: field.definition.isSortable))
         }
     }
 
     package var byteCount: Int {
         switch storage {
-        case .numeric(let column): column.byteCount + orders.reduce(0) { $0 + $1.byteCount }
+        case .numeric(let column): column.byteCount + orders.byteCount
         case .keyword(let column): column.byteCount
         }
     }
@@ -57,7 +58,7 @@ package final class FieldColumn {
         case .numeric(let column): column.clear(slot)
         case .keyword(let column): column.clear(slot)
         }
-        for order in orders { order.noteCleared(slot) }
+        orders.noteCleared(slot)
     }
 
     /// Sets the row from `entries`, which all belong to this field.
@@ -65,7 +66,7 @@ package final class FieldColumn {
         _ slot: Slot, _ entries: UnsafeBufferPointer<FieldEntry>, _ prepared: PreparedDocument
     ) {
         store(slot, entries, prepared)
-        for order in orders { order.noteSet(slot) }
+        orders.noteSet(slot)
     }
 
     private func store(
@@ -107,47 +108,6 @@ package final class FieldColumn {
             }
         }
     }
-}
-
-/// Orders: made on demand, behind the lookups.
-extension FieldColumn {
-    /// The rows in order; nil, and noted as missed, where there is no such order yet.
-    ///
-    /// The reader lock is held.
-    func order(descending: Bool) -> OrderedRows? {
-        for order in orders where order.isDescending == descending {
-            guard order.isReady else { return nil }
-            order.isUsed.store(true, ordering: .relaxed)
-            return order
-        }
-        missedOrders.bitwiseOr(descending ? 2 : 1, ordering: .relaxed)
-        return nil
-    }
-
-    /// Whether a lookup has missed an order.
-    var hasMissedOrder: Bool { missedOrders.load(ordering: .relaxed) != 0 }
-
-    /// Begins an order that was missed: from now on it is told what changes.
-    func beginOrder(idOrder: NumericColumn) -> OrderedRows? {
-        let missed = missedOrders.exchange(0, ordering: .relaxed)
-        guard missed != 0, case .numeric(let column) = storage else { return nil }
-        // One at a time: the other is asked for again.
-        let descending = missed & 1 == 0
-        if orders.contains(where: { $0.isDescending == descending }) { return nil }
-        let order = OrderedRows(column: column, idOrder: idOrder, isDescending: descending)
-        orders.append(order)
-        return order
-    }
-
-    /// Takes in what has changed where that is much; drops an order that nobody reads.
-    func mergeOrders() {
-        for order in orders where order.isMergeDue && !order.merge() {
-            orders.removeAll { $0 === order }
-        }
-    }
-
-    /// The keys of ids have been made anew.
-    func dropOrders() { orders = [] }
 }
 
 /// The hash by which unique values are kept: of the key or of the bytes.

@@ -12,11 +12,12 @@ extension CollectionPartition {
     /// - Complexity: O(rows log rows).
     package func makeMissedOrder() -> Bool {
         lock.lockForReading()
-        let column = columnList.first { $0.hasMissedOrder }
+        let orders =
+            idOrders.hasMissed ? idOrders : columnList.first { $0.orders.hasMissed }?.orders
         lock.unlock()
-        guard let column else { return false }
+        guard let orders else { return false }
         lock.lockForWriting()
-        let order = column.beginOrder(idOrder: idOrder)
+        let order = orders.begin()
         let bound = rows.slotBound
         lock.unlock()
         guard let order else { return true }
@@ -34,16 +35,23 @@ extension CollectionPartition {
         return true
     }
 
-    /// Whether a lookup has missed an order of the field.
-    package func hasMissedOrder(_ field: FieldNumber) -> Bool {
-        readyColumn(field)?.hasMissedOrder ?? false
+    /// The orders by a field's values and then by id, or with nil by id.
+    func orders(_ field: FieldNumber?) -> RowOrders? {
+        guard let field else { return idOrders }
+        return readyColumn(field)?.orders
     }
 
-    /// Whether a page in the order of `field` may be read off from ``OrderedRows``: every row among
-    /// the matches has exactly one value.
+    /// Whether a lookup has missed an order.
+    package func hasMissedOrder(_ field: FieldNumber?) -> Bool {
+        orders(field)?.hasMissed ?? false
+    }
+
+    /// Whether a page in the order of `field`, or with nil of ids, may be read off from
+    /// ``OrderedRows``: every row among the matches has exactly one value.
     ///
     /// - Parameter hasRange: whether the filter bounds the field, so that no match lacks it.
-    package func canReadOff(_ field: FieldNumber, hasRange: Bool) -> Bool {
+    package func canReadOff(_ field: FieldNumber?, hasRange: Bool) -> Bool {
+        guard let field else { return true }
         guard columnIsPlain(field), case .numeric? = readyColumn(field)?.storage else {
             return false
         }

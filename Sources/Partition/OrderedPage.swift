@@ -1,42 +1,46 @@
 package import Primitives
-import Schema
+package import Query
+package import Schema
 
 /// A page read off from the partitions' ``OrderedRows``, merged.
 package struct OrderedPage {
     /// What a page is of.
     package struct Request {
-        let field: FieldNumber
+        /// Nil: the order is that of ids.
+        package let field: FieldNumber?
         let isDescending: Bool
-        /// Keys of the field that can match, inclusive.
-        var range: ClosedRange<Int64> = Int64.min...Int64.max
+        /// Keys of the field that can match, inclusive, if the filter bounds them.
+        let range: ClosedRange<Int64>?
         /// The place behind which the page begins.
         let after: (key: Int64, id: [UInt8])?
         let skip: Int
         let count: Int
 
         /// - Parameters:
-        ///   - levels: the order; nil is the result for one that is not a field's and then the
-        ///     id's.
+        ///   - levels: the order; nil is the result for one that is neither a field's and then the
+        ///     id's nor the id's alone, ascending.
         ///   - after: the cursor's values by level.
-        ///   - range: the keys of the first level's field that can match, if the filter bounds
-        ///     them.
+        ///   - filter: bounds the keys of the field.
         package init?(
-            _ levels: [OrderLevel], range: ClosedRange<Int64>?, after: [OrderValue]?, skip: Int,
+            _ levels: [OrderLevel], filter: CompiledFilter, after: [OrderValue]?, skip: Int,
             count: Int
         ) {
-            guard levels.count == 2, case .column(let field, let descending) = levels[0],
-                case .id(descending: false) = levels[1]
-            else { return nil }
-            self.field = field
-            isDescending = descending
-            if let range { self.range = range }
-            if let after {
-                guard case .key(let key) = after[0], case .bytes(let id) = after[1] else {
-                    return nil
-                }
-                self.after = (key, id)
+            guard case .id(descending: false)? = levels.last, levels.count <= 2 else { return nil }
+            if case .column(let field, let descending) = levels[0] {
+                self.field = field
+                isDescending = descending
+                range = filter.keyRange(of: field)
             } else {
-                self.after = nil
+                guard levels.count == 1 else { return nil }
+                field = nil
+                isDescending = false
+                range = nil
+            }
+            switch (after?.first, after?.last) {
+            case (nil, _): self.after = nil
+            case (.key(let key), .bytes(let id)) where field != nil: self.after = (key, id)
+            case (_, .bytes(let id)) where field == nil: self.after = (0, id)
+            default: return nil
             }
             self.skip = skip
             self.count = count
@@ -60,17 +64,21 @@ package struct OrderedPage {
     ///
     /// The partitions' reader locks are held.
     /// - Parameters:
-    ///   - matches: by partition, the rows that match, all of which have a value of the field.
+    ///   - matches: by partition, the rows that match.
     ///   - counts: how many these are.
     ///   - pool: lends bitmaps.
-    /// - Returns: nil where a partition has no such order, or another way would cost less.
+    /// - Returns: nil where a partition has no such order, rows may lack the value, or another way
+    ///   would cost less.
     package static func rows(
         _ request: Request, _ partitions: [CollectionPartition], matches: [Bitmap], counts: [Int],
         pool: BitmapPool
     ) -> [Candidate]? {
         var scratch: [Bitmap] = []
         defer { for bitmap in scratch { pool.giveBack(bitmap) } }
-        guard let orders = orders(request, partitions) else { return nil }
+        let isBounded = request.range != nil
+        guard partitions.allSatisfy({ $0.canReadOff(request.field, hasRange: isBounded) }),
+            let orders = orders(request, partitions)
+        else { return nil }
         var page = OrderedPage(request, partitions)
         for (index, partition) in partitions.enumerated() {
             scratch.append(pool.borrow(capacity: partition.slotBound))
@@ -103,8 +111,9 @@ package struct OrderedPage {
     ) -> [OrderedRows]? {
         var orders: [OrderedRows] = []
         for partition in partitions {
-            guard let column = partition.readyColumn(request.field),
-                let order = column.order(descending: request.isDescending)
+            guard
+                let order = partition.orders(request.field)?.order(
+                    descending: request.isDescending)
             else { return nil }
             orders.append(order)
         }
@@ -115,7 +124,7 @@ package struct OrderedPage {
     private static func bounds(
         _ request: Request, _ partition: CollectionPartition
     ) -> (least: OrderKey, most: OrderKey) {
-        let range = request.range
+        let range = request.range ?? Int64.min...Int64.max
         let descending = request.isDescending
         var least = OrderKey(key: descending ? ~range.upperBound : range.lowerBound, id: .min)
         let most = OrderKey(key: descending ? ~range.lowerBound : range.upperBound, id: .max)

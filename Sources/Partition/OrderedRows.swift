@@ -14,8 +14,9 @@ struct OrderKey: Comparable, BitwiseCopyable {
     }
 }
 
-/// The rows of one partition in the order of a numeric field and then of ids, so that a page by
-/// that order is read off from where it begins instead of being chosen from all rows.
+/// The rows of one partition in the order of a numeric field and then of ids, or of ids alone, so
+/// that a page by that order is read off from where it begins instead of being chosen from all
+/// rows.
 ///
 /// Made behind the lookups for orders that they ask for, and given up when they no longer do.
 ///
@@ -34,7 +35,8 @@ struct OrderKey: Comparable, BitwiseCopyable {
 /// Thread rule: that of ``PartitionLock``.
 final class OrderedRows {
     let isDescending: Bool
-    private let column: NumericColumn
+    /// Nil: the order is that of ids.
+    private let column: NumericColumn?
     private let idOrder: NumericColumn
     let main = GrowableBuffer<Slot>(fill: 0)
     let moved = Bitmap()
@@ -47,7 +49,7 @@ final class OrderedRows {
     let isUsed = Atomic<Bool>(true)
     private var idleMergeCount = 0
 
-    init(column: NumericColumn, idOrder: NumericColumn, isDescending: Bool) {
+    init(column: NumericColumn?, idOrder: NumericColumn, isDescending: Bool) {
         self.column = column
         self.idOrder = idOrder
         self.isDescending = isDescending
@@ -117,7 +119,7 @@ final class OrderedRows {
         var rows: [OrderedRow] = []
         rows.reserveCapacity(slots.count)
         for (index, slot) in slots.enumerated() where index == 0 || slots[index - 1] != slot {
-            if column.keyCount(slot) == 1 { rows.append(OrderedRow(order: key(slot), slot: slot)) }
+            if hasKey(slot) { rows.append(OrderedRow(order: key(slot), slot: slot)) }
         }
         rows.sort { $0.order < $1.order }
         return rows
@@ -134,16 +136,19 @@ final class OrderedRows {
     func gather(_ slots: Range<Int>, into rows: inout [OrderedRow]) {
         for slot in slots {
             let slot = Slot(slot)
-            guard column.keyCount(slot) == 1, idOrder.keyCount(slot) == 1 else { continue }
-            rows.append(OrderedRow(order: key(slot), slot: slot))
+            if hasKey(slot) { rows.append(OrderedRow(order: key(slot), slot: slot)) }
         }
     }
 
     // MARK: - Reading
 
+    private func hasKey(_ slot: Slot) -> Bool {
+        idOrder.keyCount(slot) == 1 && column.map { $0.keyCount(slot) == 1 } ?? true
+    }
+
     /// Where a row stands. REQUIRES: it has one key.
     @inline(__always) func key(_ slot: Slot) -> OrderKey {
-        let key = column.key(slot)
+        let key = column?.key(slot) ?? 0
         return OrderKey(key: isDescending ? ~key : key, id: idOrder.key(slot))
     }
 
@@ -180,7 +185,7 @@ final class OrderedRows {
         }
         var inTail = Set<Slot>()
         for index in 0..<tail.count { inTail.insert(tail[index]) }
-        for slot in 0..<slots where column.keyCount(Slot(slot)) == 1 {
+        for slot in 0..<slots where hasKey(Slot(slot)) {
             let isMoved = moved.test(Slot(slot))
             precondition(places[slot] == (isMoved ? 0 : 1), "a row has one place")
             if isMoved { precondition(inTail.contains(Slot(slot)), "a moved row is in the tail") }

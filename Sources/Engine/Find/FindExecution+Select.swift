@@ -52,17 +52,15 @@ extension FindExecution {
     private func readOff(
         _ levels: [OrderLevel], _ partitions: [CollectionPartition], after: [OrderValue]?
     ) -> [Candidate]? {
-        guard case .column(let field, _)? = levels.first, levels.count == 2 else { return nil }
         let rowCount = partitions.reduce(0) { $0 + $1.slotBound }
-        guard rowCount >= context.shared.options.orderedRowCountMin else { return nil }
-        let range = request.filter.keyRange(of: field)
-        guard partitions.allSatisfy({ $0.canReadOff(field, hasRange: range != nil) }),
+        guard rowCount >= context.shared.options.orderedRowCountMin,
             let page = OrderedPage.Request(
-                levels, range: range, after: after, skip: request.skip, count: request.limit + 1)
+                levels, filter: request.filter, after: after, skip: request.skip,
+                count: request.limit + 1)
         else { return nil }
         let rows = OrderedPage.rows(
             page, partitions, matches: matches, counts: counts, pool: context.bitmaps)
-        if rows == nil, partitions.contains(where: { $0.hasMissedOrder(field) }) {
+        if rows == nil, partitions.contains(where: { $0.hasMissedOrder(page.field) }) {
             context.shared.builderBell.ring()
         }
         return rows

@@ -359,9 +359,11 @@ package final class FindExecution {
                 selectPage(levels)
             }
         }
-        let order = request.near == nil ? "by id" : "by distance"
-        let how = isReadOff ? "by the sort, read off from rows in its order" : "by the sort"
-        noteStage("select", request.sort == nil ? order : how, rows: outcome.hits.count)
+        let order =
+            request.sort == nil ? (request.near == nil ? "by id" : "by distance") : "by the sort"
+        noteStage(
+            "select", isReadOff ? "\(order), read off from rows in its order" : order,
+            rows: outcome.hits.count)
         phase = .finished
     }
 }
