@@ -85,7 +85,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Partition", "GeoIndex", "HoursIndex", "GeoJSON", "CKernels", "Documents",
+                "Partition", "ColumnIndex", "GeoIndex", "HoursIndex", "GeoJSON", "CKernels",
+                "Documents",
                 "Schema", "Query", "DocumentStore", "Snapshot", "Primitives",
             ],
             swiftSettings: leaf),

@@ -1,3 +1,4 @@
+import ColumnIndex
 import Documents
 import Partition
 import Primitives
@@ -202,7 +203,7 @@ package final class FindExecution {
                 ? .filter(partition: index + 1) : .places(partition: index + 1)
             return
         }
-        counts = matches.map(\.count)
+        counts = matches.map { $0.countFast() }
         let rows = counts.reduce(0, +)
         outcome.plan.estimate = rows
         noteStage("filter", evaluator.description(of: request.filter), rows: rows)
@@ -258,7 +259,7 @@ package final class FindExecution {
         if following < isExact.count {
             phase = .verify(partition: following, from: 0)
         } else {
-            counts = matches.map(\.count)
+            counts = matches.map { $0.countFast() }
             let total = counts.reduce(0, +)
             noteStage("verify", "scan of documents", rows: total)
             filterIsDone(total)
