@@ -75,6 +75,11 @@ struct PlaceDrawing {
         shapes.append(Shape(outline: outline, kind: "region"))
     }
 
+    /// Adds the zone around a hit's point.
+    mutating func add(zone cap: Cap) {
+        shapes.append(Shape(outline: Outline(cap), kind: "region"))
+    }
+
     mutating func add(center: LatLng) { centers.append(center) }
 
     mutating func add(hit id: [UInt8], _ geometry: Geometry, meters: Double? = nil) {

@@ -125,8 +125,7 @@ package final class NearbyExecution {
         if let current = context.catalog.byID[view.id],
             current.schemaGeneration != view.schemaGeneration, phase != .finished
         {
-            throw EngineError(
-                .busy, view.name, "the schema changed meanwhile", hint: "send it again")
+            throw .schemaChanged(view.name)
         }
         while phase != .finished {
             try step(until: deadline)
