@@ -120,7 +120,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Importer",
-            dependencies: ["Client", "CZstd", "CZlib"],
+            dependencies: ["Client", "Documents", "CZstd", "CZlib"],
             swiftSettings: strict),
         .target(
             name: "Bench",
