@@ -204,7 +204,8 @@ let package = Package(
         .testTarget(
             name: "CommandsTests",
             dependencies: [
-                "Commands", "Engine", "RESP", "Query", "Primitives", "TestSupport",
+                "Commands", "Documents", "Engine", "GeoIndex", "GeoJSON", "RESP", "Query",
+                "Primitives", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),

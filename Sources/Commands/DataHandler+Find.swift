@@ -68,9 +68,8 @@ extension DataHandler {
         }
         throw EngineError(
             .syntax, String(request.string(verb).prefix(32)), "is no lookup that can be explained",
-            hint:
-                "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY, WITHIN, COVER, DELIVERS"
-        )
+            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY, WITHIN, COVER, "
+                + "DELIVERS")
     }
 
     static let nothingToDraw = EngineError(
