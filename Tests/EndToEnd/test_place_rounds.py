@@ -90,8 +90,15 @@ def test_open_places_are_found_however_few_they_are(places, db3, name):
             got = near(db3, name, *center, "OPEN", OPEN_AT, "LIMIT", 5, "WHERE",
                        json.dumps({"plain": plain}))
             places.check(center, got, 5, None, lambda d: is_open(d) and d["plain"] == plain)
-            got = near(db3, name, *center, "OPEN", OPEN_AT, "RADIUS", "3000km", "LIMIT", 5)
-            places.check(center, got, 5, 3e6, is_open)
+            for radius in (200_000, 3_000_000, 20_000_000):
+                within = [*center, "OPEN", OPEN_AT, "RADIUS", f"{radius}m", "LIMIT", 5]
+                places.check(center, near(db3, name, *within), 5, radius, is_open)
+                got = near(db3, name, *within, "WHERE", '{"kind":{"$ne":"unknown"}}')
+                places.check(center, got, 5, radius, is_open)
+        plans = [as_map(db3.call("EXPLAIN", "NEARBY", name, 90, 45, "OPEN", OPEN_AT,
+                                 "RADIUS", radius))["plan"] for radius in ("1m", "20000km")]
+        assert "what is open within the radius" in plans[0]
+        assert "what is open)" in plans[1]
         ids = pages(db3, name, 90, 45, "OPEN", OPEN_AT, "LIMIT", 3)
         assert sorted(ids) == sorted(id for _, id in places.distances([90, 45], is_open))
         assert len(ids) == len(set(ids))

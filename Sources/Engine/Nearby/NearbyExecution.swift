@@ -50,6 +50,8 @@ package final class NearbyExecution {
     let stock: HistoryReader?
     /// Rows that may be hits, by partition; empty where the filter alone says so.
     var allowed: [Bitmap] = []
+    /// Whether only rows within the radius were asked for their hours.
+    var askedWithinRadius = false
     var searches: [PlaceSearch] = []
     /// Hits that each partition is asked for.
     var asked: Int
