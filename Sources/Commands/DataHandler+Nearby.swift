@@ -59,12 +59,9 @@ extension DataHandler {
         reply.array(outcome.hits.count)
         guard shape.wantsKeys else {
             outcome.forEachHit { hit, id in
-                reply.map(3)
-                reply.preformatted("$2\r\nid\r\n")
-                reply.bulk(id)
-                reply.preformatted("$10\r\ndistance_m\r\n")
-                reply.length(hit.meters)
-                reply.preformatted("$3\r\ndoc\r\n$2\r\n{}\r\n")
+                reply.map(
+                    of: 3, "$2\r\nid\r\n", id, "$10\r\ndistance_m\r\n", meters: hit.meters,
+                    "$3\r\ndoc\r\n$2\r\n{}\r\n")
             }
             return try checkByteCount(of: reply, since: start)
         }
@@ -198,7 +195,7 @@ struct NearbyLookup: LookupVerb {
 
 /// The options of a lookup of near places, read. A class, so that nothing of it is copied.
 final class NearbyShape: LookupArguments {
-    var request: NearbyRequest
+    let request: NearbyRequest
     var projection: Projection?
     var wantsMeta: Bool
     private var filterText = ""
@@ -240,8 +237,8 @@ final class NearbyShape: LookupArguments {
         wantsMeta = options.has("META")
         let limit = try options.integer("LIMIT", 0...limits.limitMax) ?? limits.limitDefault
         request = NearbyRequest(view: view, target: target, center: center, limit: limit)
-        if let text = try options.text("RADIUS") {
-            request.radiusMeters = try PlaceArguments.meters(text, "RADIUS")
+        if let bytes = options.bytes("RADIUS") {
+            request.radiusMeters = try PlaceArguments.meters(bytes, options, "RADIUS")
         }
         var filter = Filter.all
         if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {

@@ -122,6 +122,9 @@ struct Options {
         }
     }
 
+    /// An option's value as it was sent, valid as long as the frame.
+    func bytes(_ name: String) -> UnsafeRawBufferPointer? { place(name).map { frame.bytes($0) } }
+
     /// All values of an option of several, as text, parameters replaced.
     func words(_ name: String, count: Int) throws(EngineError) -> [String] {
         guard let place = place(name) else { return [] }

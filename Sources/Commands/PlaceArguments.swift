@@ -103,6 +103,21 @@ enum PlaceArguments {
         return value
     }
 
+    /// The same of an option's bytes, which are its text unless they name a parameter.
+    static func meters(
+        _ bytes: UnsafeRawBufferPointer, _ options: Options, _ name: String
+    ) throws(EngineError) -> Double {
+        let unitCount = bytes.count > 2 && bytes[bytes.count - 2] == UInt8(ascii: "k") ? 2 : 1
+        if bytes.count > unitCount, bytes[bytes.count - 1] == UInt8(ascii: "m"),
+            let value = plainNumber(UnsafeRawBufferPointer(rebasing: bytes.dropLast(unitCount))),
+            value >= 0
+        {
+            let meters = unitCount == 2 ? value * 1_000 : value
+            if meters <= metersMax { return meters }
+        }
+        return try meters(try options.text(name) ?? "", name)
+    }
+
     /// A distance with its unit: `250m`, `2.5km`, `3mi`; in metres.
     static func meters(_ text: String, _ name: String) throws(EngineError) -> Double {
         let digits = text.utf8.prefix { ($0 | 0x20) < 0x61 || ($0 | 0x20) > 0x7A }

@@ -200,6 +200,8 @@ package final class NearbyExecution {
     private func search(_ index: Int) throws(EngineError) {
         if searches.count == index {
             if index == 0 { searches.reserveCapacity(view.partitions.count) }
+            var query = query
+            query.hitMax = hitMax
             searches.append(
                 PlaceSearch(
                     partition: view.partitions[index], query: query, version: version,
@@ -213,6 +215,17 @@ package final class NearbyExecution {
         } else {
             phase = check.isNeeded ? .check : .rank
         }
+    }
+
+    /// How far the hits are at most, as the partitions say that are searched.
+    private var hitMax: Double {
+        // On an ellipsoid the furthest hit of each says how far it has looked.
+        guard earth == .sphere, asked > 0 else { return 4 }
+        var least = 4.0
+        for search in searches where search.hits.count >= asked {
+            least = min(least, search.hits[asked - 1].chord2)
+        }
+        return least
     }
 
     private var query: PlaceQuery {
