@@ -111,7 +111,7 @@ package final class PlaceSearch {
     /// Rows that are compared in one slice.
     private static let window = 65_536
     /// Hits beyond those wanted, so that ids mostly decide among equals without another search.
-    private static let equalCount = 7
+    private static let equalCount = 2
 
     package init(
         partition: CollectionPartition, query: PlaceQuery, version: Version, match: Match,
