@@ -139,7 +139,7 @@ extension DataHandler {
         if let next = outcome.next {
             reply.bulk("cursor")
             let cursor = Cursor(queryHash: shape.queryHash, keys: next.keys, id: next.id)
-            reply.bulk(cursor.encoded(secret: cursorSecret))
+            reply.bulk(cursor.encodedBytes(secret: cursorSecret))
         }
         lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
     }

@@ -46,7 +46,7 @@ extension DataHandler {
             let cursor = Cursor(
                 queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.distance))],
                 id: next.id)
-            reply.bulk(cursor.encoded(secret: cursorSecret))
+            reply.bulk(cursor.encodedBytes(secret: cursorSecret))
         }
         lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
     }

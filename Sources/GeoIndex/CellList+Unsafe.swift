@@ -4,9 +4,9 @@
 //       └─ groups of a zone, in order: each up to 64 chunks, with the first id of each
 //            └─ chunk: up to 64 pairs, ids then numbers in one block of just the size needed
 //
-// Estimate: 12 bytes a pair and at most 4 pairs of slack in a chunk of about 45, 48 bytes of header
-// per chunk and 8 for its first id, a sixth of them unused: about 15 bytes a pair. Finding a place is
-// three binary searches, about 60 ns in a cache; inserting moves at most 768 bytes.
+// Estimate: 12 bytes a pair and at most 8 pairs of slack in a chunk of about 45, 48 bytes of header
+// per chunk and 8 for its first id, a sixth of them unused: about 15 bytes a pair. Finding a place
+// is three binary searches, about 60 ns in a cache; inserting moves at most 768 bytes.
 //
 // Chunks and groups have a box for their owner's use (see PointIndex). The list only says, by
 // `isStale`, that pairs came or went otherwise than by the one insertion or removal asked for.
