@@ -121,7 +121,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Importer",
-            dependencies: ["Client", "CZstd", "CZlib"],
+            dependencies: ["Client", "Documents", "CZstd", "CZlib"],
             swiftSettings: strict),
         .target(
             name: "Bench",
@@ -205,7 +205,8 @@ let package = Package(
         .testTarget(
             name: "CommandsTests",
             dependencies: [
-                "Commands", "Engine", "RESP", "Query", "Primitives", "TestSupport",
+                "Commands", "Documents", "Engine", "GeoIndex", "GeoJSON", "RESP", "Query",
+                "Primitives", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),

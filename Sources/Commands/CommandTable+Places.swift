@@ -88,10 +88,15 @@ extension CommandTable {
                 .first,
                 group: "lookups",
                 "Says whether a document's own zone holds a place, how far it is, and if not why.",
-                syntax: "DELIVERS c id lon lat [FIELD name]",
+                syntax: "DELIVERS c id lon lat [FIELD name] [META]",
                 complexity: "O(1), O(vertices) for a shape",
                 options: [
-                    .init("FIELD name", "the field of zones, where a collection has several")
+                    .init("FIELD name", "the field of zones, where a collection has several"),
+                    .init("META", "with the document's version"),
+                    .init("TIMEOUT 50ms", "answer TIMEOUT where it took longer; 5s by default"),
+                    .init("PARTIAL", "as for every lookup; one document has no part of an answer"),
+                    .init("PARAMS {json}", "values for $name in place of a number"),
+                    .init("BLOB name bytes", "a binary value for $name"),
                 ],
                 example: (
                     "DELIVERS cafes 1 -122.33 47.61",

@@ -9,7 +9,10 @@ import Schema
 
 /// `DELIVERS`: whether a document's own zone holds a place, and if not why.
 extension DataHandler {
-    private static let deliversRules = [OptionRule("FIELD")]
+    private static let deliversRules = [
+        OptionRule("FIELD"), OptionRule("META", 0), OptionRule("TIMEOUT"),
+        OptionRule("PARTIAL", 0), OptionRule("PARAMS"), OptionRule("BLOB", 2),
+    ]
 
     /// What can be said of one document's zone.
     private struct Delivery {
@@ -17,16 +20,24 @@ extension DataHandler {
         var meters: Double?
         var radiusMeters: Double?
         var reason: String
+        /// Where the document is.
+        var key = LogKey.none
     }
 
+    /// Answers for one document; its collection is argument `first`.
     func delivers(
-        _ request: RequestFrame, _ reply: inout ReplyWriter
+        _ request: RequestFrame, from first: Int, _ reply: inout ReplyWriter, explain: Explanation
     ) throws(EngineError) -> Disposition {
-        let view = try view(request)
-        let id = try id(request, 2)
-        let place = try PlaceArguments.place(request, at: 3)
-        let options = try Options(request, from: 5, Self.deliversRules)
+        let started = Clock.monotonicNanoseconds()
+        let view = try view(request, first)
+        guard request.count > first + 3 else {
+            throw EngineError(.syntax, "DELIVERS", "takes an id, a longitude and a latitude")
+        }
+        let id = try id(request, first + 1)
+        let options = try Options(request, from: first + 4, Self.deliversRules)
+        let place = try PlaceArguments.place(options, at: first + 2)
         let field = try deliveringField(options, view)
+        let deadline = try self.deadline(options)
         let depth = limits.documentDepthMax + 1
         let (version, current) = try context.pin(view)
         defer { context.pins.release(version) }
@@ -34,13 +45,36 @@ extension DataHandler {
             guard let point,
                 let root = try? context.parser.parse(point.document, depthMax: depth)
             else { return nil }
-            return Self.delivery(root, field, place)
+            var delivery = Self.delivery(root, field, place)
+            delivery.key = point.key
+            return delivery
         }
         guard let found else {
             throw EngineError(
-                .notFound, request.string(2), "no document with this id")
+                .notFound, request.string(first + 1), "no document with this id")
         }
-        reply.map(4)
+        // A shape of very many vertices may have taken long.
+        guard Clock.monotonicNanoseconds() < deadline else {
+            throw EngineError(
+                .timeout, "", "the time for this lookup is over",
+                hint: "raise TIMEOUT: there is no part of an answer about one document")
+        }
+        switch explain {
+        case .none: write(found, wantsMeta: options.has("META"), &reply)
+        case .plan: plan(Self.plan(found, field, started), total: 1, hitCount: 1, started, &reply)
+        case .drawing(let format):
+            var drawing = PlaceDrawing()
+            drawing.add(center: place)
+            try add(
+                found.key, [UInt8](id), field.path, meters: found.meters,
+                radiusMeters: found.radiusMeters, to: &drawing)
+            reply.bulk(format == .svg ? drawing.svg : drawing.geoJSON)
+        }
+        return .replied
+    }
+
+    private func write(_ found: Delivery, wantsMeta: Bool, _ reply: inout ReplyWriter) {
+        reply.map(wantsMeta ? 5 : 4)
         reply.bulk("can_deliver")
         reply.bool(found.canDeliver)
         reply.bulk("distance_m")
@@ -49,7 +83,25 @@ extension DataHandler {
         found.radiusMeters.map { reply.double($0) } ?? reply.null()
         reply.bulk("reason")
         reply.bulk(found.reason)
-        return .replied
+        guard wantsMeta else { return }
+        reply.bulk("version")
+        reply.version(found.key.version)
+    }
+
+    private static func plan(_ found: Delivery, _ field: Field, _ started: UInt64) -> FindPlan {
+        var plan = FindPlan()
+        plan.estimate = 1
+        plan.documentsRead = 1
+        let microseconds = Int((Clock.monotonicNanoseconds() - started) / 1_000)
+        plan.stages = [
+            FindPlan.Stage(
+                name: "fetch", detail: "the document of the id, without an index", rows: 1,
+                microseconds: microseconds),
+            FindPlan.Stage(
+                name: "measure", detail: "\(field.path): \(found.reason)",
+                rows: found.canDeliver ? 1 : 0, microseconds: 0),
+        ]
+        return plan
     }
 
     /// A field need not have an index here: only one document is asked.

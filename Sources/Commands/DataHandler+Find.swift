@@ -1,6 +1,5 @@
 import Documents
 import Engine
-import NIOCore
 import Primitives
 import Query
 import RESP
@@ -8,11 +7,11 @@ import Schema
 
 /// `FIND`, `COUNT` and `EXPLAIN`.
 extension DataHandler {
-    private static let limitRules = [
+    fileprivate static let limitRules = [
         OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
         OptionRule("BLOB", 2), OptionRule("AT"),
     ]
-    private static let findRules = pageRules + [OptionRule("AT")]
+    fileprivate static let findRules = pageRules + [OptionRule("AT")]
     /// What pages of documents may be asked with.
     static let pageRules = [
         OptionRule("TIMEOUT"), OptionRule("PARTIAL", 0), OptionRule("PARAMS"),
@@ -22,134 +21,6 @@ extension DataHandler {
     ]
     /// How long a lookup may take where `TIMEOUT` says nothing.
     private static let defaultTimeoutMilliseconds: Int64 = 5_000
-
-    /// Starts a lookup whose verb is argument `verb - 1`.
-    func find(
-        _ name: CommandName, _ request: RequestFrame, from verb: Int, _ session: Session,
-        _ reply: inout ReplyWriter, explain: Explanation
-    ) throws(EngineError) -> Disposition {
-        guard request.count > verb + 1 else {
-            throw EngineError(.syntax, "filter", "is missing; {} matches all")
-        }
-        for _ in 1..<Self.restartCountMax {
-            do throws(EngineError) {
-                return try begin(name, request, verb, session, &reply, explain)
-            } catch {
-                // Between reading the arguments and taking a version.
-                if !error.isSchemaChange { throw error }
-            }
-        }
-        return try begin(name, request, verb, session, &reply, explain)
-    }
-
-    private func begin(
-        _ name: CommandName, _ request: RequestFrame, _ verb: Int, _ session: Session,
-        _ reply: inout ReplyWriter, _ explain: Explanation
-    ) throws(EngineError) -> Disposition {
-        let started = Clock.monotonicNanoseconds()
-        let view = try view(request, verb)
-        let shape = try findShape(request, verb, view, isCount: name == .count, explain)
-        return try find(shape, session, started, &reply, explain: explain) {
-            let request = request.detached()
-            return { [weak self] () throws(EngineError) in
-                guard let self else { throw .cancelled }
-                var again = try findShape(
-                    request, verb, try self.view(request, verb), isCount: name == .count, explain)
-                again.find.deadlineNanoseconds = shape.find.deadlineNanoseconds
-                return again
-            }
-        }
-    }
-
-    private func findShape(
-        _ request: RequestFrame, _ verb: Int, _ view: CollectionView, isCount: Bool,
-        _ explain: Explanation
-    ) throws(EngineError) -> LookupShape {
-        let options = try Options(
-            request, from: verb + 2, isCount ? Self.limitRules : Self.findRules)
-        var shape = try LookupShape(request, verb, options, view, self, isCount: isCount)
-        shape.find.isExplained = explain.isPlan
-        return shape
-    }
-
-    /// Reads a lookup's arguments once more.
-    typealias Rereading = () throws(EngineError) -> LookupShape
-
-    /// Carries out a lookup of documents that has been read.
-    ///
-    /// - Parameter rereading: keeps the arguments of a lookup that takes several slices, so that it
-    ///   can begin anew where the schema changes under it.
-    func find(
-        _ shape: LookupShape, _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter,
-        explain: Explanation, rereading: () -> Rereading? = { nil }
-    ) throws(EngineError) -> Disposition {
-        let first = try FindExecution(shape.find, context: context)
-        let deadline = started + Self.sliceNanoseconds
-        if try first.run(until: deadline) {
-            try answer(first, shape, started, explain: explain, &reply)
-            first.finish()
-            return .replied
-        }
-        let reread = rereading()
-        var (current, execution) = (shape, first)
-        var restartCount = 0
-        deferLookup(
-            session,
-            run: { [weak self] (deadline) throws(EngineError) in
-                do throws(EngineError) {
-                    return try execution.run(until: deadline)
-                } catch  where error.isSchemaChange {
-                    guard let self, let reread, restartCount < Self.restartCountMax else {
-                        throw error
-                    }
-                    restartCount += 1
-                    execution.finish()
-                    current = try reread()
-                    do throws(EngineError) {
-                        execution = try FindExecution(current.find, context: context)
-                    } catch  where error.isSchemaChange {
-                        // Once more: the next slice finds the old one overtaken still.
-                    }
-                    return false
-                }
-            },
-            answer: { [weak self] (writer) throws(EngineError) in
-                try self?.answer(execution, current, started, explain: explain, &writer)
-            }, finish: { execution.finish() })
-        return .deferredRead
-    }
-
-    /// How often a lookup begins anew.
-    private static let restartCountMax = 16
-
-    /// Goes on with a lookup in further slices, and answers when it is finished.
-    func deferLookup(
-        _ session: Session, run: @escaping (UInt64) throws(EngineError) -> Bool,
-        answer: @escaping (inout ReplyWriter) throws(EngineError) -> Void,
-        finish: @escaping () -> Void
-    ) {
-        let deferral = session.makeDeferral()
-        addSlice(session) { deadline in
-            guard !session.isClosed else { return false }
-            do throws(EngineError) {
-                guard try run(deadline) else { return true }
-                session.fulfil(deferral) { writer in
-                    let start = writer.buffer.writerIndex
-                    do throws(EngineError) {
-                        try answer(&writer)
-                    } catch {
-                        writer.buffer.moveWriterIndex(to: start)
-                        writer.error(error)
-                    }
-                }
-                finish()
-            } catch {
-                finish()
-                session.fulfil(deferral) { $0.error(error) }
-            }
-            return false
-        }
-    }
 
     func explain(
         _ request: RequestFrame, _ session: Session, _ reply: inout ReplyWriter
@@ -167,33 +38,41 @@ extension DataHandler {
                     .syntax, "AS", "is geojson or svg, got \(request.string(2).prefix(32))")
             }
         }
-        if request.equals(verb, "FIND") || request.equals(verb, "COUNT") {
-            let name = request.equals(verb, "FIND") ? CommandName.find : .count
-            return try find(
-                name, request, from: verb + 1, session, &reply, explain: explanation)
-        }
-        if request.equals(verb, "NEARBY") {
-            return try nearby(request, from: verb + 1, session, &reply, explain: explanation)
-        }
-        if request.equals(verb, "WITHIN") {
-            return try within(request, from: verb + 1, session, &reply, explain: explanation)
-        }
-        if request.equals(verb, "COVER") {
-            return try cover(request, from: verb + 1, session, &reply, explain: explanation)
-        }
-        let isRecommendation = request.equals(verb, "RECOMMEND")
-        if isRecommendation || request.equals(verb, "SIMILAR") {
+        let first = verb + 1
+        switch request.string(verb).uppercased() {
+        case "FIND", "COUNT":
+            return try lookup(
+                FindLookup(
+                    isCount: request.equals(verb, "COUNT"), first: first, explain: explanation),
+                request,
+                session, &reply)
+        case "NEARBY":
+            return try lookup(
+                NearbyLookup(first: first, explain: explanation), request, session, &reply)
+        case "WITHIN":
+            return try lookup(
+                WithinLookup(first: first, explain: explanation), request, session, &reply)
+        case "COVER":
+            return try lookup(
+                CoverLookup(first: first, explain: explanation), request, session, &reply)
+        case "DELIVERS":
+            return try delivers(request, from: first, &reply, explain: explanation)
+        case "SIMILAR", "RECOMMEND":
             guard explanation.isPlan else { throw Self.nothingToDraw }
-            return try similar(
-                isRecommendation ? .recommend : .similar, request, from: verb + 1, session,
-                &reply, explain: true)
+            let isRecommendation = request.equals(verb, "RECOMMEND")
+            return try lookup(
+                SimilarLookup(
+                    isRecommendation: isRecommendation, first: first, isExplained: true),
+                request, session, &reply)
+        default: break
         }
         throw EngineError(
             .syntax, String(request.string(verb).prefix(32)), "is no lookup that can be explained",
-            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY, WITHIN, COVER")
+            hint: "EXPLAIN FIND c f …, also COUNT, SIMILAR, RECOMMEND, NEARBY, WITHIN, COVER, "
+                + "DELIVERS")
     }
 
-    private static let nothingToDraw = EngineError(
+    static let nothingToDraw = EngineError(
         .invalid, "AS", "the lookup asks for no place: there is nothing to draw",
         hint: "draw NEARBY, WITHIN, COVER, or FIND with an operator of places")
 
@@ -216,7 +95,7 @@ extension DataHandler {
 
     // MARK: - Answers
 
-    private func answer(
+    fileprivate func answer(
         _ execution: FindExecution, _ shape: LookupShape, _ started: UInt64, explain: Explanation,
         _ reply: inout ReplyWriter
     ) throws(EngineError) {
@@ -260,7 +139,7 @@ extension DataHandler {
         if let next = outcome.next {
             reply.bulk("cursor")
             let cursor = Cursor(queryHash: shape.queryHash, keys: next.keys, id: next.id)
-            reply.bulk(cursor.encoded(secret: cursorSecret))
+            reply.bulk(cursor.encodedBytes(secret: cursorSecret))
         }
         lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
     }
@@ -417,13 +296,59 @@ extension DataHandler {
     }
 }
 
+/// `FIND` and `COUNT`, whose collection is argument `first`.
+struct FindLookup: FilterLookup {
+    let isCount: Bool
+    let first: Int
+    let explain: Explanation
+
+    func read(
+        _ request: RequestFrame, _ handler: DataHandler
+    ) throws(EngineError) -> LookupShape {
+        let view = try handler.view(request, first)
+        guard request.count > first + 1 else {
+            throw EngineError(.syntax, "filter", "is missing; {} matches all")
+        }
+        let options = try Options(
+            request, from: first + 2, isCount ? DataHandler.limitRules : DataHandler.findRules)
+        return try LookupShape(request, first, options, view, handler, isCount: isCount)
+    }
+}
+
+/// A verb that asks with a filter, its own or one that it stands for.
+protocol FilterLookup: LookupVerb where Arguments == LookupShape, Execution == FindExecution {
+    var explain: Explanation { get }
+}
+
+extension FilterLookup {
+    func begin(
+        _ shape: LookupShape, _ handler: DataHandler
+    ) throws(EngineError) -> FindExecution {
+        var find = shape.find
+        find.isExplained = explain.isPlan
+        return try FindExecution(find, context: handler.context)
+    }
+
+    func answer(
+        _ execution: FindExecution, _ shape: LookupShape, _ started: UInt64,
+        _ handler: DataHandler, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        try handler.answer(execution, shape, started, explain: explain, &reply)
+    }
+}
+
 /// A lookup's options, read.
-struct LookupShape {
+struct LookupShape: LookupArguments {
     var find: FindRequest
     var projection: Projection?
     var wantsMeta: Bool
     /// What a cursor must belong to.
     var queryHash: UInt64
+
+    var deadlineNanoseconds: UInt64 {
+        get { find.deadlineNanoseconds }
+        set { find.deadlineNanoseconds = newValue }
+    }
 
     init(
         _ request: RequestFrame, _ verb: Int, _ options: Options, _ view: CollectionView,

@@ -9,43 +9,14 @@ import Schema
 
 /// `NEARBY`.
 extension DataHandler {
-    private static let nearbyRules = [
+    fileprivate static let nearbyRules = [
         OptionRule("RADIUS"), OptionRule("LIMIT"), OptionRule("FIELDS"), OptionRule("WHERE"),
         OptionRule("OPEN"), OptionRule("HOURS"), OptionRule("STOCK", 4),
         OptionRule("FIELD"), OptionRule("AFTER"), OptionRule("META", 0), OptionRule("TIMEOUT"),
         OptionRule("PARTIAL", 0), OptionRule("PARAMS"), OptionRule("BLOB", 2),
     ]
 
-    /// Starts a lookup of near places whose verb is argument `verb - 1`.
-    func nearby(
-        _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
-        explain: Explanation
-    ) throws(EngineError) -> Disposition {
-        let started = Clock.monotonicNanoseconds()
-        let view = try view(request, verb)
-        guard request.count > verb + 2 else {
-            throw EngineError(.syntax, "NEARBY", "takes a longitude and a latitude")
-        }
-        let center = try PlaceArguments.place(request, at: verb + 1)
-        let options = try Options(request, from: verb + 3, Self.nearbyRules)
-        let shape = try NearbyShape(options, view, center, self)
-        shape.request.isExplained = explain.isPlan
-        if case .none = explain { shape.request.wantsKeys = shape.wantsKeys }
-        let execution = try NearbyExecution(shape.request, context: context)
-        if try execution.run(until: started + Self.sliceNanoseconds) {
-            try answer(execution, shape, started, explain: explain, &reply)
-            execution.finish()
-            return .replied
-        }
-        deferLookup(
-            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
-            answer: { [weak self] (writer) throws(EngineError) in
-                try self?.answer(execution, shape, started, explain: explain, &writer)
-            }, finish: { execution.finish() })
-        return .deferredRead
-    }
-
-    private func answer(
+    fileprivate func answer(
         _ execution: NearbyExecution, _ shape: NearbyShape, _ started: UInt64, explain: Explanation,
         _ reply: inout ReplyWriter
     ) throws(EngineError) {
@@ -75,7 +46,7 @@ extension DataHandler {
             let cursor = Cursor(
                 queryHash: shape.queryHash, keys: [.key(OrderedKey.key(next.distance))],
                 id: next.id)
-            reply.bulk(cursor.encoded(secret: cursorSecret))
+            reply.bulk(cursor.encodedBytes(secret: cursorSecret))
         }
         lookupEnd(outcome.version, isPartial: outcome.isPartial, started, &reply)
     }
@@ -88,12 +59,9 @@ extension DataHandler {
         reply.array(outcome.hits.count)
         guard shape.wantsKeys else {
             outcome.forEachHit { hit, id in
-                reply.map(3)
-                reply.preformatted("$2\r\nid\r\n")
-                reply.bulk(id)
-                reply.preformatted("$10\r\ndistance_m\r\n")
-                reply.length(hit.meters)
-                reply.preformatted("$3\r\ndoc\r\n$2\r\n{}\r\n")
+                reply.map(
+                    of: 3, "$2\r\nid\r\n", id, "$10\r\ndistance_m\r\n", meters: hit.meters,
+                    "$3\r\ndoc\r\n$2\r\n{}\r\n")
             }
             return try checkByteCount(of: reply, since: start)
         }
@@ -135,10 +103,10 @@ extension DataHandler {
         reply.bulk(format == .svg ? drawing.svg : drawing.geoJSON)
     }
 
-    /// Adds the places of a hit's document to a drawing.
+    /// Adds the places of a hit's document to a drawing; with a radius points are zones.
     func add(
         _ key: LogKey, _ id: [UInt8], _ path: String, meters: Double? = nil,
-        to drawing: inout PlaceDrawing
+        radiusMeters: Double? = nil, to drawing: inout PlaceDrawing
     ) throws(EngineError) {
         guard let path = try? FieldPath(path) else { return }
         let depth = limits.documentDepthMax + 1
@@ -151,7 +119,14 @@ extension DataHandler {
                 return value.children.compactMap { Self.geometry($0.value) }
             }
         }
-        for geometry in geometries { drawing.add(hit: id, geometry, meters: meters) }
+        for geometry in geometries {
+            if let radiusMeters, case .point(let point) = geometry {
+                let radius = min(radiusMeters, PlaceArguments.metersMax)
+                let cap = Cap(center: SpherePoint(point), radiusMeters: radius)
+                drawing.add(zone: cap)
+            }
+            drawing.add(hit: id, geometry, meters: meters)
+        }
     }
 
     private static func geometry(_ value: TapeValue) -> Geometry? {
@@ -184,13 +159,55 @@ extension DataHandler {
     }
 }
 
+/// `NEARBY`, whose collection is argument `first`.
+struct NearbyLookup: LookupVerb {
+    let first: Int
+    let explain: Explanation
+
+    func read(
+        _ request: RequestFrame, _ handler: DataHandler
+    ) throws(EngineError) -> NearbyShape {
+        let view = try handler.view(request, first)
+        guard request.count > first + 2 else {
+            throw EngineError(.syntax, "NEARBY", "takes a longitude and a latitude")
+        }
+        let options = try Options(request, from: first + 3, DataHandler.nearbyRules)
+        let center = try PlaceArguments.place(options, at: first + 1)
+        let shape = try NearbyShape(options, view, center, handler)
+        shape.request.isExplained = explain.isPlan
+        if case .none = explain { shape.request.wantsKeys = shape.wantsKeys }
+        return shape
+    }
+
+    func begin(
+        _ shape: NearbyShape, _ handler: DataHandler
+    ) throws(EngineError) -> NearbyExecution {
+        try NearbyExecution(shape.request, context: handler.context)
+    }
+
+    func answer(
+        _ execution: NearbyExecution, _ shape: NearbyShape, _ started: UInt64,
+        _ handler: DataHandler, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        try handler.answer(execution, shape, started, explain: explain, &reply)
+    }
+}
+
 /// The options of a lookup of near places, read. A class, so that nothing of it is copied.
-final class NearbyShape {
-    var request: NearbyRequest
+final class NearbyShape: LookupArguments {
+    let request: NearbyRequest
     var projection: Projection?
     var wantsMeta: Bool
     private var filterText = ""
     private var stockText = ""
+
+    var deadlineNanoseconds: UInt64 {
+        get { request.deadlineNanoseconds }
+        set {
+            request.deadlineNanoseconds = newValue
+            request.stock?.find.deadlineNanoseconds = newValue
+        }
+    }
 
     /// Whether hits have to say where their documents are.
     var wantsKeys: Bool { wantsMeta || projection?.namesOnlyID != true }
@@ -220,8 +237,8 @@ final class NearbyShape {
         wantsMeta = options.has("META")
         let limit = try options.integer("LIMIT", 0...limits.limitMax) ?? limits.limitDefault
         request = NearbyRequest(view: view, target: target, center: center, limit: limit)
-        if let text = try options.text("RADIUS") {
-            request.radiusMeters = try PlaceArguments.meters(text, "RADIUS")
+        if let bytes = options.bytes("RADIUS") {
+            request.radiusMeters = try PlaceArguments.meters(bytes, options, "RADIUS")
         }
         var filter = Filter.all
         if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {

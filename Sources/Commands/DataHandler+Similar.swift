@@ -13,39 +13,13 @@ extension DataHandler {
         OptionRule("FIELDS"), OptionRule("META", 0), OptionRule("TIMEOUT"),
         OptionRule("PARTIAL", 0), OptionRule("PARAMS"), OptionRule("BLOB", 2),
     ]
-    private static let similarRules =
+    fileprivate static let similarRules =
         sharedRules + [OptionRule("ID"), OptionRule("VEC"), OptionRule("TEXT")]
-    private static let recommendRules =
+    fileprivate static let recommendRules =
         sharedRules + [
             OptionRule("LIKE"), OptionRule("UNLIKE"), OptionRule("FROM", 2),
             OptionRule("PATH"),
         ]
-
-    /// Starts a lookup by nearness whose verb is argument `verb - 1`.
-    func similar(
-        _ name: CommandName, _ request: RequestFrame, from verb: Int, _ session: Session,
-        _ reply: inout ReplyWriter, explain: Bool
-    ) throws(EngineError) -> Disposition {
-        let started = Clock.monotonicNanoseconds()
-        let view = try view(request, verb)
-        let isRecommendation = name == .recommend
-        let options = try Options(
-            request, from: verb + 1, isRecommendation ? Self.recommendRules : Self.similarRules)
-        var shape = try SimilarShape(options, view, self, isRecommendation: isRecommendation)
-        shape.request.isExplained = explain
-        let execution = try SimilarExecution(shape.request, context: context)
-        if try execution.run(until: started + Self.sliceNanoseconds) {
-            try answer(execution, shape, started, explain: explain, &reply)
-            execution.finish()
-            return .replied
-        }
-        deferLookup(
-            session, run: { (deadline) throws(EngineError) in try execution.run(until: deadline) },
-            answer: { [weak self] (writer) throws(EngineError) in
-                try self?.answer(execution, shape, started, explain: explain, &writer)
-            }, finish: { execution.finish() })
-        return .deferredRead
-    }
 
     // MARK: - Recall
 
@@ -112,7 +86,7 @@ extension DataHandler {
 
     // MARK: - Answers
 
-    private func answer(
+    fileprivate func answer(
         _ execution: SimilarExecution, _ shape: SimilarShape, _ started: UInt64, explain: Bool,
         _ reply: inout ReplyWriter
     ) throws(EngineError) {
@@ -167,12 +141,54 @@ extension DataHandler {
     }
 }
 
+/// `SIMILAR` and `RECOMMEND`, whose collection is argument `first`.
+struct SimilarLookup: LookupVerb {
+    let isRecommendation: Bool
+    let first: Int
+    let isExplained: Bool
+
+    func read(
+        _ request: RequestFrame, _ handler: DataHandler
+    ) throws(EngineError) -> SimilarShape {
+        let view = try handler.view(request, first)
+        let options = try Options(
+            request, from: first + 1,
+            isRecommendation ? DataHandler.recommendRules : DataHandler.similarRules)
+        return try SimilarShape(options, view, handler, isRecommendation: isRecommendation)
+    }
+
+    func begin(
+        _ shape: SimilarShape, _ handler: DataHandler
+    ) throws(EngineError) -> SimilarExecution {
+        var request = shape.request
+        request.isExplained = isExplained
+        return try SimilarExecution(request, context: handler.context)
+    }
+
+    func answer(
+        _ execution: SimilarExecution, _ shape: SimilarShape, _ started: UInt64,
+        _ handler: DataHandler, _ reply: inout ReplyWriter
+    ) throws(EngineError) {
+        try handler.answer(execution, shape, started, explain: isExplained, &reply)
+    }
+}
+
 /// The options of a lookup by nearness, read.
-struct SimilarShape {
+struct SimilarShape: LookupArguments {
     var request: SimilarRequest
     var projection: Projection?
     var wantsMeta: Bool
     var isRecommendation: Bool
+
+    var deadlineNanoseconds: UInt64 {
+        get { request.deadlineNanoseconds }
+        set {
+            request.deadlineNanoseconds = newValue
+            guard case .history(var history) = request.target else { return }
+            history.find.deadlineNanoseconds = newValue
+            request.target = .history(history)
+        }
+    }
 
     private static let defaultCount = 10
 

@@ -7,87 +7,81 @@ import Query
 import RESP
 import Schema
 
-/// `WITHIN` and `COVER`: lookups whose filter holds a condition about places.
-extension DataHandler {
-    private static let regionRules =
-        [OptionRule("WHERE"), OptionRule("FIELD")] + pageRules
+/// `WITHIN`, whose collection is argument `first`.
+struct WithinLookup: FilterLookup {
+    let first: Int
+    let explain: Explanation
 
-    /// Starts a lookup within a region whose verb is argument `verb - 1`.
-    func within(
-        _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
-        explain: Explanation
-    ) throws(EngineError) -> Disposition {
-        let started = Clock.monotonicNanoseconds()
-        let view = try view(request, verb)
-        guard request.count > verb + 1 else {
+    func read(
+        _ request: RequestFrame, _ handler: DataHandler
+    ) throws(EngineError) -> LookupShape {
+        let view = try handler.view(request, first)
+        let place = first + 1
+        guard request.count > place else {
             throw EngineError(
                 .syntax, "WITHIN", "takes a GeoJSON polygon, BOX w s e n or CIRCLE lon lat 5km")
         }
-        var start = verb + 2
-        let isBox = request.equals(verb + 1, "BOX")
-        let isCircle = request.equals(verb + 1, "CIRCLE")
-        if isBox { start = verb + 6 }
-        if isCircle { start = verb + 5 }
-        guard request.count >= start else {
-            throw EngineError(
-                .syntax, isBox ? "BOX" : "CIRCLE",
-                isBox ? "takes west south east north" : "takes a longitude, a latitude, a radius")
+        let isBox = request.equals(place, "BOX")
+        let isCircle = request.equals(place, "CIRCLE")
+        let start = place + (isBox ? 5 : isCircle ? 4 : 1)
+        if isBox || isCircle {
+            try PlaceArguments.checkForm(
+                request, place + 1..<start, DataHandler.regionRules, isBox: isBox)
         }
-        let options = try Options(request, from: start, Self.regionRules)
-        let field = try Self.placeTarget(options, view).field
+        let options = try Options(request, from: start, DataHandler.regionRules)
+        let field = try DataHandler.placeTarget(options, view).field
         let condition: PlaceCondition
         if isBox {
-            condition = try box(request, at: verb + 2, field)
+            condition = try handler.box(options, at: place + 1, field)
         } else if isCircle {
-            condition = try circle(request, at: verb + 2, field)
+            condition = try handler.circle(options, at: place + 1, field)
         } else {
             let tree = try options.filterTree(
-                request.bytes(verb + 1), path: "region", parser: context.parser)
-            condition = try region(tree, field)
+                request.bytes(place), path: "region", parser: handler.context.parser)
+            condition = try handler.region(tree, field)
         }
-        return try find(
-            view, LookupCondition(verb: "WITHIN", field: field, condition: condition), options,
-            session, started, &reply, explain: explain)
+        return try LookupShape(
+            LookupCondition(verb: "WITHIN", field: field, condition: condition), options, view,
+            handler)
     }
+}
 
-    /// Starts a lookup of the zones that hold a place.
-    func cover(
-        _ request: RequestFrame, from verb: Int, _ session: Session, _ reply: inout ReplyWriter,
-        explain: Explanation
-    ) throws(EngineError) -> Disposition {
-        let started = Clock.monotonicNanoseconds()
-        let view = try view(request, verb)
-        guard request.count > verb + 2 else {
+/// `COVER`, whose collection is argument `first`.
+struct CoverLookup: FilterLookup {
+    let first: Int
+    let explain: Explanation
+
+    func read(
+        _ request: RequestFrame, _ handler: DataHandler
+    ) throws(EngineError) -> LookupShape {
+        let view = try handler.view(request, first)
+        guard request.count > first + 2 else {
             throw EngineError(.syntax, "COVER", "takes a longitude and a latitude")
         }
-        let place = try PlaceArguments.place(request, at: verb + 1)
-        let options = try Options(request, from: verb + 3, Self.regionRules)
-        let field = try Self.zoneField(options, view)
+        let options = try Options(request, from: first + 3, DataHandler.regionRules)
+        let place = try PlaceArguments.place(options, at: first + 1)
+        let field = try DataHandler.zoneField(options, view)
         let source = JSON.array([
             .string("COVER"), .double(place.longitude), .double(place.latitude),
         ])
         let kind: PlaceCondition.Kind =
             field.type == .geoshape
             ? .region(.point(SpherePoint(place)), .intersects) : .zone(place)
-        return try find(
-            view,
+        return try LookupShape(
             LookupCondition(
                 verb: "COVER", field: field, condition: PlaceCondition(kind, source: source)),
-            options, session, started, &reply, explain: explain)
+            options, view, handler)
     }
+}
 
-    private func find(
-        _ view: CollectionView, _ condition: LookupCondition, _ options: Options,
-        _ session: Session, _ started: UInt64, _ reply: inout ReplyWriter, explain: Explanation
-    ) throws(EngineError) -> Disposition {
-        var shape = try LookupShape(condition, options, view, self)
-        shape.find.isExplained = explain.isPlan
-        return try find(shape, session, started, &reply, explain: explain)
-    }
+/// What `WITHIN` and `COVER` ask for: conditions about places, for a filter.
+extension DataHandler {
+    fileprivate static let regionRules =
+        [OptionRule("WHERE"), OptionRule("FIELD")] + pageRules
 
     // MARK: - Regions
 
-    private func region(_ tree: JSON, _ field: Field) throws(EngineError) -> PlaceCondition {
+    fileprivate func region(_ tree: JSON, _ field: Field) throws(EngineError) -> PlaceCondition {
         guard !field.definition.place.isFlat else {
             throw EngineError(
                 .invalid, field.path, "is of type 2d: ask with BOX, or with $polygon in FIND")
@@ -111,21 +105,32 @@ extension DataHandler {
         field.type == .geoshape ? .intersects : .within
     }
 
-    private func box(
-        _ request: RequestFrame, at index: Int, _ field: Field
+    fileprivate func box(
+        _ options: Options, at index: Int, _ field: Field
     ) throws(EngineError) -> PlaceCondition {
-        let west = try PlaceArguments.longitude(request.string(index), "west")
-        let south = try PlaceArguments.latitude(request.string(index + 1), "south")
-        let east = try PlaceArguments.longitude(request.string(index + 2), "east")
-        let north = try PlaceArguments.latitude(request.string(index + 3), "north")
+        let isFlat = field.definition.place.isFlat
+        let west = try PlaceArguments.longitude(options.argument(index), "west")
+        let south = try PlaceArguments.latitude(
+            options.argument(index + 1), "south", isFlat: isFlat)
+        let east = try PlaceArguments.longitude(options.argument(index + 2), "east")
+        let north = try PlaceArguments.latitude(
+            options.argument(index + 3), "north", isFlat: isFlat)
         guard south <= north else {
             throw EngineError(
                 .invalid, "BOX", "south is at most north, got \(south) and \(north)",
-                hint: "the order is west south east north; west may be greater than east")
+                hint: isFlat
+                    ? "the order is west south east north"
+                    : "the order is west south east north; west may be greater than east")
         }
         let source = JSON.array(
             [.string("BOX")] + [west, south, east, north].map { JSON.double($0) })
-        if field.definition.place.isFlat {
+        if isFlat {
+            guard west <= east else {
+                throw EngineError(
+                    .invalid, "BOX",
+                    "west is at most east on a plane, which \(field.path) is, got \(west) and "
+                        + "\(east)", hint: "ask for the part on each side, with $or in FIND")
+            }
             return PlaceCondition(
                 .flat(.box(FlatPoint(x: west, y: south), FlatPoint(x: east, y: north))),
                 source: source)
@@ -134,11 +139,11 @@ extension DataHandler {
         return PlaceCondition(.region(.box(box), relation(to: field)), source: source)
     }
 
-    private func circle(
-        _ request: RequestFrame, at index: Int, _ field: Field
+    fileprivate func circle(
+        _ options: Options, at index: Int, _ field: Field
     ) throws(EngineError) -> PlaceCondition {
-        let center = try PlaceArguments.place(request, at: index)
-        let meters = try PlaceArguments.meters(request.string(index + 2), "CIRCLE")
+        let center = try PlaceArguments.place(options, at: index)
+        let meters = try PlaceArguments.meters(options.argument(index + 2), "CIRCLE")
         guard !field.definition.place.isFlat else {
             throw EngineError(
                 .invalid, field.path, "is of type 2d: ask with BOX, or with $center in FIND")

@@ -95,16 +95,23 @@ package final class DataHandler: CommandHandler {
         case .put: return try put(request, session)
         case .patch: return try patch(request, session)
         case .remove: return try remove(request, session)
-        case .find, .count: return try find(name, request, from: 1, session, &reply, explain: .none)
+        case .find, .count:
+            return try lookup(
+                FindLookup(isCount: name == .count, first: 1, explain: .none), request, session,
+                &reply)
         case .similar, .recommend:
-            return try similar(name, request, from: 1, session, &reply, explain: false)
+            return try lookup(
+                SimilarLookup(isRecommendation: name == .recommend, first: 1, isExplained: false),
+                request, session, &reply)
         case .nearby:
-            return try nearby(request, from: 1, session, &reply, explain: .none)
+            return try lookup(
+                NearbyLookup(first: 1, explain: .none), request, session, &reply)
         case .within:
-            return try within(request, from: 1, session, &reply, explain: .none)
+            return try lookup(
+                WithinLookup(first: 1, explain: .none), request, session, &reply)
         case .cover:
-            return try cover(request, from: 1, session, &reply, explain: .none)
-        case .delivers: return try delivers(request, &reply)
+            return try lookup(CoverLookup(first: 1, explain: .none), request, session, &reply)
+        case .delivers: return try delivers(request, from: 1, &reply, explain: .none)
         case .explain: return try explain(request, session, &reply)
         case .export: return try export(request, session, &reply)
         case .more: return try more(request, session, &reply)

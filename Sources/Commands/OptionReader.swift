@@ -19,7 +19,7 @@ struct OptionRule {
 ///
 /// `BLOB` and `VEC` may come many times. Values are read as parameters where they begin with `$`.
 struct Options {
-    private let frame: RequestFrame
+    let frame: RequestFrame
     /// Each option that is there, with the index of its first value (of the keyword itself where
     /// it has none). They are few: looking through them is cheaper than hashing.
     private var given: [(name: String, place: Int)] = []
@@ -43,7 +43,9 @@ struct Options {
             guard let rule = rules.first(where: { frame.equals(index, text: $0.name) }) else {
                 throw EngineError(
                     .syntax, String(frame.string(index).prefix(64)), "is no option of this command",
-                    hint: "COMMAND DOCS lists them")
+                    hint: frame.equals(index, "AT")
+                        ? "FETCH, MFETCH, EXPORT, FIND and COUNT read older versions"
+                        : "COMMAND DOCS lists them")
             }
             guard index + rule.valueCount < frame.count else {
                 throw EngineError(.syntax, rule.name, "a value is missing")
@@ -120,26 +122,41 @@ struct Options {
         }
     }
 
+    /// An option's value as it was sent, valid as long as the frame.
+    func bytes(_ name: String) -> UnsafeRawBufferPointer? { place(name).map { frame.bytes($0) } }
+
     /// All values of an option of several, as text, parameters replaced.
     func words(_ name: String, count: Int) throws(EngineError) -> [String] {
         guard let place = place(name) else { return [] }
         var words: [String] = []
-        for index in place..<place + count {
-            let text = frame.string(index)
-            do throws(QueryError) {
-                switch try params.option(text) {
-                case .json(.string(let value))?: words.append(value)
-                case .json(let value)?: words.append(value.text)
-                case .blob?:
-                    throw QueryError.invalid(
-                        path: name, rule: "takes no bytes", value: String(text.prefix(64)))
-                case nil: words.append(text)
-                }
-            } catch {
-                throw EngineError(error)
-            }
-        }
+        for index in place..<place + count { words.append(try argument(index, name)) }
         return words
+    }
+
+    /// An argument as text, a parameter's value where it begins with `$`; `name` is for errors.
+    func argument(_ index: Int, _ name: String = "") throws(EngineError) -> String {
+        let text = frame.string(index)
+        do throws(QueryError) {
+            switch try params.option(text) {
+            case .json(.string(let value))?: return value
+            case .json(let value)?: return value.text
+            case .blob?:
+                throw QueryError.invalid(
+                    path: name, rule: "takes no bytes", value: String(text.prefix(64)))
+            case nil: return text
+            }
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// A decimal number, perhaps with an exponent; nil for all else, hexadecimal ones too.
+    static func decimal(_ text: String) -> Double? {
+        let isDecimal = text.utf8.allSatisfy { byte in
+            byte &- 0x30 < 10 || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-")
+                || byte == UInt8(ascii: "+") || byte | 0x20 == UInt8(ascii: "e")
+        }
+        return isDecimal ? Double(text) : nil
     }
 
     /// An integer within bounds.
@@ -308,7 +325,7 @@ struct Options {
     /// A finite number within bounds.
     func number(_ name: String, _ range: ClosedRange<Double>) throws(EngineError) -> Double? {
         guard let text = try text(name) else { return nil }
-        guard let value = Double(text), value.isFinite else {
+        guard let value = Self.decimal(text), value.isFinite else {
             throw EngineError(.invalid, name, "is a number, got \(text.prefix(64))")
         }
         guard range.contains(value) else {

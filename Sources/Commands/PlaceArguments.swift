@@ -8,16 +8,40 @@ enum PlaceArguments {
     static let metersMax = Sphere.meters(angle: Double.pi)
 
     /// A longitude and, behind it, a latitude, in degrees.
-    static func place(_ frame: RequestFrame, at index: Int) throws(EngineError) -> LatLng {
+    static func place(_ options: Options, at index: Int) throws(EngineError) -> LatLng {
+        let frame = options.frame
         if let latitude = plainNumber(frame.bytes(index + 1)), latitude.magnitude <= 90,
             let longitude = plainNumber(frame.bytes(index)), longitude.magnitude <= 180
         {
             return LatLng(latitude: latitude, longitude: longitude)
         }
         return LatLng(
-            latitude: try latitude(frame.string(index + 1), "latitude"),
-            longitude: try longitude(frame.string(index), "longitude"))
+            latitude: try latitude(options.argument(index + 1), "latitude"),
+            longitude: try longitude(options.argument(index), "longitude"))
     }
+
+    // MARK: - Forms
+
+    static let boxForm = EngineError(
+        .syntax, "BOX", "takes west south east north, four numbers")
+    static let circleForm = EngineError(
+        .syntax, "CIRCLE", "takes a longitude, a latitude and a radius such as 5km")
+
+    /// Refuses an option's name among the numbers behind `BOX` or `CIRCLE`: one of them is missing.
+    static func checkForm(
+        _ frame: RequestFrame, _ numbers: Range<Int>, _ rules: [OptionRule], isBox: Bool
+    ) throws(EngineError) {
+        let form = isBox ? boxForm : circleForm
+        guard frame.count >= numbers.upperBound else { throw form }
+        for index in numbers {
+            guard let byte = frame.bytes(index).first, (byte | 0x20) &- 0x61 < 26,
+                rules.contains(where: { frame.equals(index, text: $0.name) })
+            else { continue }
+            throw form
+        }
+    }
+
+    // MARK: - Numbers
 
     /// 10^0 … 10^15: exact.
     private static let powersOfTen: [Double] = [
@@ -58,7 +82,11 @@ enum PlaceArguments {
         return value
     }
 
-    static func latitude(_ text: String, _ name: String) throws(EngineError) -> Double {
+    /// - Parameter isFlat: for a plane, whose second coordinate goes as far as the first.
+    static func latitude(
+        _ text: String, _ name: String, isFlat: Bool = false
+    ) throws(EngineError) -> Double {
+        if isFlat { return try longitude(text, name) }
         let value = try number(text, name)
         guard value.magnitude <= 90 else {
             throw EngineError(
@@ -69,10 +97,25 @@ enum PlaceArguments {
     }
 
     private static func number(_ text: String, _ name: String) throws(EngineError) -> Double {
-        guard let value = Double(text), value.isFinite else {
+        guard let value = Options.decimal(text), value.isFinite else {
             throw EngineError(.invalid, name, "is a number of degrees, got \(text.prefix(64))")
         }
         return value
+    }
+
+    /// The same of an option's bytes, which are its text unless they name a parameter.
+    static func meters(
+        _ bytes: UnsafeRawBufferPointer, _ options: Options, _ name: String
+    ) throws(EngineError) -> Double {
+        let unitCount = bytes.count > 2 && bytes[bytes.count - 2] == UInt8(ascii: "k") ? 2 : 1
+        if bytes.count > unitCount, bytes[bytes.count - 1] == UInt8(ascii: "m"),
+            let value = plainNumber(UnsafeRawBufferPointer(rebasing: bytes.dropLast(unitCount))),
+            value >= 0
+        {
+            let meters = unitCount == 2 ? value * 1_000 : value
+            if meters <= metersMax { return meters }
+        }
+        return try meters(try options.text(name) ?? "", name)
     }
 
     /// A distance with its unit: `250m`, `2.5km`, `3mi`; in metres.

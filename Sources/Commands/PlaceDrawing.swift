@@ -75,6 +75,11 @@ struct PlaceDrawing {
         shapes.append(Shape(outline: outline, kind: "region"))
     }
 
+    /// Adds the zone around a hit's point.
+    mutating func add(zone cap: Cap) {
+        shapes.append(Shape(outline: Outline(cap), kind: "region"))
+    }
+
     mutating func add(center: LatLng) { centers.append(center) }
 
     mutating func add(hit id: [UInt8], _ geometry: Geometry, meters: Double? = nil) {
@@ -106,7 +111,7 @@ struct PlaceDrawing {
 
     /// Longitudes to the right, latitudes upwards; a title on each hit names it.
     var svg: [UInt8] {
-        let frame = SVGFrame(points: allPoints)
+        let frame = SVGFrame(rings: allRings)
         var text = frame.head
         for shape in shapes where shape.kind == "cells" {
             text += frame.path(shape.outline, #"class="cells" fill="none" stroke="cadetblue""#)
@@ -137,20 +142,20 @@ struct PlaceDrawing {
         return Array((text + "</svg>").utf8)
     }
 
-    private var allPoints: [LatLng] {
-        var points = centers
+    /// What has to be on the sheet, in rings and single places.
+    private var allRings: [Outline.Ring] {
+        var rings = centers.map { [$0] }
         for shape in shapes where shape.kind == "region" {
-            points += shape.outline.polygons.flatMap { $0.flatMap { $0 } }
+            rings += shape.outline.polygons.flatMap(\.self)
         }
         for hit in hits {
             switch hit.geometry {
-            case .point(let point): points.append(point)
-            case .multiPoint(let all), .lineString(let all): points += all
-            case .polygon(let polygon):
-                points += Outline(polygon).polygons.flatMap { $0.flatMap { $0 } }
+            case .point(let point): rings.append([point])
+            case .multiPoint(let all), .lineString(let all): rings += all.map { [$0] }
+            case .polygon(let polygon): rings += Outline(polygon).polygons.flatMap(\.self)
             }
         }
-        return points
+        return rings
     }
 
     /// Ids are any text: what markup means something by is written out.
@@ -172,21 +177,44 @@ struct PlaceDrawing {
 
 /// Where a drawing's places lie on the sheet.
 private struct SVGFrame {
+    /// Longitudes below are drawn a turn further east.
+    private let start: Double
     private let west: Double
     private let north: Double
     private let width: Double
     private let height: Double
     private let scale: Double
 
-    init(points: [LatLng]) {
-        var (west, east, south, north) = (180.0, -180.0, 90.0, -90.0)
-        for point in points {
-            west = min(west, point.longitude)
-            east = max(east, point.longitude)
-            south = min(south, point.latitude)
-            north = max(north, point.latitude)
+    /// The sheet begins behind the widest gap between what is on it, so that what lies around the
+    /// antimeridian is drawn together.
+    ///
+    /// - Parameter rings: each within the map, from longitude -180 to 180.
+    init(rings: [Outline.Ring]) {
+        var (south, north) = (90.0, -90.0)
+        var spans: [(west: Double, east: Double)] = []
+        for ring in rings {
+            guard var (west, east) = ring.first.map({ ($0.longitude, $0.longitude) }) else {
+                continue
+            }
+            for point in ring {
+                west = min(west, point.longitude)
+                east = max(east, point.longitude)
+                south = min(south, point.latitude)
+                north = max(north, point.latitude)
+            }
+            spans.append((west, east))
         }
-        if points.isEmpty { (west, east, south, north) = (-180, 180, -90, 90) }
+        if spans.isEmpty { (spans, south, north) = ([(-180, 180)], -90, 90) }
+        spans.sort { $0.west < $1.west }
+        var (west, east) = (spans[0].west, spans[0].east)
+        // The gap from the eastern end around to the western one, and those in between.
+        var gap = west + 360 - (spans.map(\.east).max() ?? east)
+        for span in spans.dropFirst() {
+            if span.west - east > gap { (gap, west) = (span.west - east, span.west) }
+            east = max(east, span.east)
+        }
+        self.start = west
+        east = west + 360 - gap
         let margin = max((east - west) * 0.05, (north - south) * 0.05, 1e-4)
         self.west = west - margin
         self.north = north + margin
@@ -203,7 +231,8 @@ private struct SVGFrame {
     private func number(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 
     private func place(_ p: LatLng) -> (x: String, y: String) {
-        (number((p.longitude - west) * scale), number((north - p.latitude) * scale))
+        let longitude = p.longitude < start ? p.longitude + 360 : p.longitude
+        return (number((longitude - west) * scale), number((north - p.latitude) * scale))
     }
 
     func path(_ outline: Outline, _ attributes: String, _ title: String = "") -> String {

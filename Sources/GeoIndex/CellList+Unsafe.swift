@@ -4,9 +4,9 @@
 //       └─ groups of a zone, in order: each up to 64 chunks, with the first id of each
 //            └─ chunk: up to 64 pairs, ids then numbers in one block of just the size needed
 //
-// Estimate: 12 bytes a pair and at most 8 pairs of slack in a chunk of about 48, 56 bytes of header
-// per chunk and 8 for its first id: 15.3 bytes a pair. Finding a place is three binary searches,
-// about 60 ns in a cache; inserting moves at most 768 bytes.
+// Estimate: 12 bytes a pair and at most 8 pairs of slack in a chunk of about 45, 48 bytes of header
+// per chunk and 8 for its first id, a sixth of them unused: about 15 bytes a pair. Finding a place
+// is three binary searches, about 60 ns in a cache; inserting moves at most 768 bytes.
 //
 // Chunks and groups have a box for their owner's use (see PointIndex). The list only says, by
 // `isStale`, that pairs came or went otherwise than by the one insertion or removal asked for.
@@ -46,16 +46,24 @@ struct CellChunk: BitwiseCopyable {
     // SAFETY: `capacity` ids and right after them `capacity` numbers, one allocation; the first
     // `count` of each are initialised.
     var keys: UnsafeMutablePointer<UInt64>
-    var values: UnsafeMutablePointer<UInt32>
-    var count: Int32 = 0
-    var capacity: Int32 = 0
+    // With 16 bits each a header is 48 bytes, which is a multiple of what boxes are aligned to.
+    var count: Int16 = 0
+    var capacity: Int16 = 0
     var isStale = false
+
+    /// Pairs by which a chunk grows and shrinks: 48 bytes.
+    static let step = 4
 
     init(capacity: Int) {
         let block = UnsafeMutableRawPointer.allocate(byteCount: capacity * 12, alignment: 8)
         keys = block.bindMemory(to: UInt64.self, capacity: capacity)
-        values = (block + capacity * 8).bindMemory(to: UInt32.self, capacity: capacity)
-        self.capacity = Int32(capacity)
+        _ = (block + capacity * 8).bindMemory(to: UInt32.self, capacity: capacity)
+        self.capacity = Int16(capacity)
+    }
+
+    /// The numbers.
+    @inline(__always) var values: UnsafeMutablePointer<UInt32> {
+        UnsafeMutableRawPointer(keys + Int(capacity)).assumingMemoryBound(to: UInt32.self)
     }
 
     func free() { UnsafeMutableRawPointer(keys).deallocate() }
@@ -75,9 +83,9 @@ struct CellChunk: BitwiseCopyable {
     }
 
     mutating func insert(_ key: UInt64, _ value: UInt32, at place: Int) {
-        if count == capacity { resize(to: Int(capacity) + 8) }
+        if count == capacity { resize(to: Int(capacity) + Self.step) }
         // SAFETY: there is room for one more behind the last.
-        let rest = Int(count) - place
+        let (rest, values) = (Int(count) - place, values)
         (keys + place + 1).update(from: keys + place, count: rest)
         (values + place + 1).update(from: values + place, count: rest)
         keys[place] = key
@@ -86,21 +94,23 @@ struct CellChunk: BitwiseCopyable {
     }
 
     mutating func remove(at place: Int) {
-        let rest = Int(count) - place - 1
+        let (rest, values) = (Int(count) - place - 1, values)
         (keys + place).update(from: keys + place + 1, count: rest)
         (values + place).update(from: values + place + 1, count: rest)
         count -= 1
-        if Int(capacity) - Int(count) >= 16 { resize(to: Int(capacity) - 8) }
+        if Int(capacity) - Int(count) >= 2 * Self.step {
+            resize(to: Int(capacity) - Self.step)
+        }
     }
 
     /// Appends the pairs of another from `start` on.
     mutating func append(_ other: CellChunk, from start: Int) {
         let moved = Int(other.count) - start
-        let needed = (Int(count) + moved + 7) / 8 * 8
+        let needed = (Int(count) + moved + Self.step - 1) / Self.step * Self.step
         if needed > Int(capacity) { resize(to: needed) }
         (keys + Int(count)).update(from: other.keys + start, count: moved)
         (values + Int(count)).update(from: other.values + start, count: moved)
-        count += Int32(moved)
+        count += Int16(moved)
     }
 
     mutating func resize(to newCapacity: Int) {
@@ -109,8 +119,7 @@ struct CellChunk: BitwiseCopyable {
         larger.values.update(from: values, count: Int(count))
         free()
         swap(&keys, &larger.keys)
-        swap(&values, &larger.values)
-        capacity = Int32(newCapacity)
+        capacity = Int16(newCapacity)
     }
 }
 
@@ -307,7 +316,12 @@ struct CellList: ~Copyable {
         let group = zones[zone].groups[groupIndex]
         var chunkIndex = group.pointee.chunk(holding: key, value)
         if Int(group.pointee.chunks[chunkIndex].count) == CellChunk.countMax {
-            splitChunk(group, chunkIndex)
+            let chunk = group.pointee.chunks[chunkIndex]
+            // What comes in order, or to one place, leaves full chunks behind.
+            let isLast = chunk.lowerBound(key, value) == CellChunk.countMax
+            splitChunk(
+                group, chunkIndex,
+                at: isLast ? CellChunk.countMax - CellChunk.step : CellChunk.countMax / 2)
             chunkIndex = group.pointee.chunk(holding: key, value)
         }
         let chunk = group.pointee.chunks + chunkIndex
@@ -321,13 +335,15 @@ struct CellList: ~Copyable {
         return CellCursor(zone: zone, group: groupIndex, chunk: chunkIndex, index: place)
     }
 
-    private func splitChunk(_ group: UnsafeMutablePointer<CellGroup>, _ index: Int) {
-        let half = CellChunk.countMax / 2
-        var upper = CellChunk(capacity: CellChunk.countMax - half + 8)
+    private func splitChunk(
+        _ group: UnsafeMutablePointer<CellGroup>, _ index: Int, at half: Int
+    ) {
+        var upper = CellChunk(capacity: CellChunk.countMax - half + CellChunk.step)
         upper.append(group.pointee.chunks[index], from: half)
         upper.isStale = true
-        group.pointee.chunks[index].count = Int32(half)
-        group.pointee.chunks[index].resize(to: half + 8)
+        group.pointee.chunks[index].count = Int16(half)
+        group.pointee.chunks[index].resize(
+            to: min(half + CellChunk.step, CellChunk.countMax))
         group.pointee.chunks[index].isStale = true
         group.pointee.insertChunk(upper, at: index + 1)
         group.pointee.isStale = true

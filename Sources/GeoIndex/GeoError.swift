@@ -40,6 +40,8 @@ package enum GeoError: Error, Equatable, Sendable {
     case crossingRings(Place, with: Place)
     /// A hole is not inside of its outer ring.
     case holeOutsideShell(polygon: Int, ring: Int)
+    /// A hole, with those before it, covers all of its outer ring's area.
+    case holeCoversShell(polygon: Int, ring: Int)
     /// A hole is inside of another.
     case nestedHole(polygon: Int, ring: Int, inside: Int)
     /// A polygon of a multipolygon covers a part of another.

@@ -6,18 +6,19 @@ extension PointIndex {
     ///
     /// REQUIRES: no slot has several points.
     ///
+    /// - Parameter hitMax: what is further is counted, but need not be a hit.
     /// - Returns: points within the distance, those of slots that are not accepted among them.
     /// - Complexity: O(n / 2,300 + points near the border and near the centre).
     package func nearestAndCount(
-        to center: SpherePoint, limit: Int, chord2Max: Double, accepted: AcceptedSlots,
-        scratch: GeoScratch
+        to center: SpherePoint, limit: Int, chord2Max: Double, hitMax: Double = 4,
+        accepted: AcceptedSlots, scratch: GeoScratch
     ) -> Int {
         precondition(!hasExtras, "a slot has one point")
         scratch.hits.count = 0
         guard limit > 0 && chord2Max >= 0 else { return 0 }
         var scan = CircleScan(
-            index: self, center: center, limit: limit, chord2Max: chord2Max, accepted: accepted,
-            distances: scratch.distances)
+            index: self, center: center, limit: limit, chord2Max: chord2Max, hitMax: hitMax,
+            accepted: accepted, distances: scratch.distances)
         scan.run(&scratch.hits)
         HitHeap.sort(&scratch.hits)
         return scan.count
@@ -41,7 +42,7 @@ private struct CircleScan {
     private var worst: Double
 
     init(
-        index: PointIndex, center: SpherePoint, limit: Int, chord2Max: Double,
+        index: PointIndex, center: SpherePoint, limit: Int, chord2Max: Double, hitMax: Double,
         accepted: AcceptedSlots, distances: UnsafeMutablePointer<Double>
     ) {
         self.distances = distances
@@ -50,12 +51,12 @@ private struct CircleScan {
         self.limit = limit
         self.chord2Max = chord2Max
         self.accepted = accepted
-        worst = chord2Max
+        worst = min(chord2Max, hitMax)
     }
 
     // SAFETY: zones, groups and chunks are those of `index`, which no one changes meanwhile.
     mutating func run(_ hits: inout GrowingBuffer<GeoHit>) {
-        seed(&hits)
+        if worst == chord2Max { seed(&hits) }
         let zones = index.list.zones
         let reachOfCap = chord2Max.squareRoot()
         for zone in 0..<CellList.zoneCount where zones[zone].count > 0 {
@@ -83,7 +84,11 @@ private struct CircleScan {
         let at = index.list.lowerBound(leaf)
         let zone = index.list.zones[at.zone]
         guard at.group < zone.count, at.chunk < zone.groups[at.group].pointee.count else { return }
-        offerAll(zone.groups[at.group].pointee.chunks + at.chunk, &hits)
+        let chunk = zone.groups[at.group].pointee.chunks + at.chunk
+        // Of a chunk that reaches beyond the circle few points may be in it: nothing is gained.
+        let q = ZoneFrame.packed(ZoneFrame.all[at.zone].local(center))
+        guard chunk.pointee.box.furthest(q) <= chord2Max else { return }
+        offerAll(chunk, &hits)
         hits.count = 0
     }
 

@@ -25,7 +25,7 @@ extension PointIndex {
         var search = NearestSearch(
             index: self, center: center, limit: limit, chord2Max: chord2Max,
             chord2Min: chord2Min, accepted: accepted, seenMax: seenMax,
-            distances: scratch.distances)
+            distances: scratch.distances, hasExtras: hasExtras)
         let isComplete = search.run(&scratch.frontier, &scratch.hits)
         HitHeap.sort(&scratch.hits)
         return isComplete
@@ -175,6 +175,8 @@ private struct NearestSearch {
     let seenMax: Int
     /// Room for the squared chords of a chunk.
     let distances: UnsafeMutablePointer<Double>
+    /// Whether some slot has several points.
+    let hasExtras: Bool
 
     // SAFETY: zones, groups and chunks are those of `index`, which no one changes meanwhile.
     @inline(__always)
@@ -233,7 +235,7 @@ private struct NearestSearch {
     @inline(__always)
     private func bound(_ hits: inout GrowingBuffer<GeoHit>) -> Double {
         var worst = chord2Max
-        if chord2Min > 0 || index.hasExtras { return worst }
+        if chord2Min > 0 || hasExtras { return worst }
         let at = index.list.lowerBound(CellID(center).rawValue)
         let zone = index.list.zones[at.zone]
         guard at.group < zone.count, at.chunk < zone.groups[at.group].pointee.count else {
@@ -253,8 +255,6 @@ private struct NearestSearch {
         _ frontier: inout GrowingBuffer<SearchFrontier.Item>, _ worst: Double
     ) {
         let zones = index.list.zones
-        // Below a quarter turn sines are not needed: only zones near the centre can have points.
-        let reach = Sphere.angle(chord2: worst)
         for zone in 0..<CellList.zoneCount where zones[zone].count > 0 {
             let frame = ZoneFrame.all[zone]
             // The chord to the middle less the chord to the corner is less than that to a point.
@@ -264,7 +264,7 @@ private struct NearestSearch {
                 let chord = toMiddle.squareRoot() - frame.chord2.squareRoot()
                 nearest = chord * chord
             }
-            if nearest > worst || reach < 0 { continue }
+            if nearest > worst { continue }
             SearchFrontier.push(
                 SearchFrontier.Item(
                     nearest: nearest, zone: UInt8(truncatingIfNeeded: zone), kind: 0, chunk: 0,
@@ -279,10 +279,18 @@ private struct NearestSearch {
     ) {
         let values = chunk.pointee.values
         // All are measured before one is looked at: see CircleScan.
-        for place in 0..<Int(chunk.pointee.count) {
-            distances[place] = index.point(values[place]).chord2(to: center)
+        let count = Int(chunk.pointee.count)
+        if hasExtras {
+            for place in 0..<count {
+                distances[place] = index.point(values[place]).chord2(to: center)
+            }
+        } else {
+            let positions = index.positions.base
+            for place in 0..<count {
+                distances[place] = positions[Int(values[place])].chord2(to: center)
+            }
         }
-        for place in 0..<Int(chunk.pointee.count) {
+        for place in 0..<count {
             let chord2 = distances[place]
             if chord2 > worst || chord2 < chord2Min { continue }
             let slot = index.slot(values[place])
@@ -297,7 +305,7 @@ private struct NearestSearch {
     private func offer(
         _ hit: GeoHit, _ worst: inout Double, _ hits: inout GrowingBuffer<GeoHit>
     ) {
-        if index.hasExtras && replacesOwn(hit, &hits) {
+        if hasExtras && replacesOwn(hit, &hits) {
             if hits.count == limit { worst = hits[0].chord2 }
             return
         }

@@ -49,6 +49,7 @@ extension Polygon {
             area: builder.area)
         try checkCrossings()
         try checkNesting()
+        try builder.checkAreasLeft()
     }
 }
 
@@ -58,6 +59,8 @@ struct PolygonBuilder {
     private(set) var rings: [Polygon.Ring] = []
     private(set) var originInside = false
     private(set) var area = 0.0
+    /// Steradians inside of each ring.
+    private var areas: [Double] = []
 
     /// Checks a ring by itself and takes it.
     mutating func add(_ positions: [LatLng], polygon: Int, ring: Int) throws(GeoError) {
@@ -71,6 +74,7 @@ struct PolygonBuilder {
         if PolygonBuilder.holdsOrigin(corners) { originInside.toggle() }
         let ringArea = PolygonBuilder.area(corners, turning: turning.magnitude)
         area += ring == 0 ? ringArea : -ringArea
+        areas.append(ringArea)
         // The inside of the polygon stays on the left of its holes too.
         if ring > 0 { corners.reverse() }
         let start = vertices.count
@@ -80,6 +84,24 @@ struct PolygonBuilder {
             Polygon.Ring(
                 start: start, count: corners.count, polygon: polygon, ring: ring,
                 isReversed: isClockwise != (ring > 0), given: checked.given))
+    }
+
+    /// Checks that holes leave something of their outer rings: what is left is more than the
+    /// rounding of coordinates, 6 nm along a border, can make. The rings are known to be nested.
+    ///
+    /// - Throws: `holeCoversShell` for the hole that takes the last of it.
+    func checkAreasLeft() throws(GeoError) {
+        var (shell, left) = (0.0, 0.0)
+        for (ring, area) in zip(rings, areas) {
+            if ring.ring == 0 {
+                (shell, left) = (area, area)
+                continue
+            }
+            left -= area
+            if left <= 1e-12 * shell + 4e-15 * shell.squareRoot() {
+                throw .holeCoversShell(polygon: ring.polygon, ring: ring.ring)
+            }
+        }
     }
 
     /// The vertices of a ring without those that repeat the one before, as the last does; and where

@@ -138,6 +138,8 @@ extension GeoError {
             "rings do not cross; the edge from here crosses the one from position "
                 + "\(other.vertex) of ring \(other.ring)"
         case .holeOutsideShell: "a hole lies inside of the outer ring, which comes first"
+        case .holeCoversShell:
+            "holes leave some of the outer ring's area; with this one nothing is left"
         case .nestedHole(_, _, let inside): "a hole does not lie in another; this is in \(inside)"
         case .overlappingPolygons(let first, _): "polygons do not overlap; this covers \(first)"
         case .tooManyVertices(let count, let limit):
@@ -152,7 +154,7 @@ extension GeoError {
         case .empty(let polygon): [polygon]
         case .tooFewPositions(let polygon, let ring, _), .unclosedRing(let polygon, let ring),
             .noArea(let polygon, let ring), .holeOutsideShell(let polygon, let ring),
-            .nestedHole(let polygon, let ring, _):
+            .holeCoversShell(let polygon, let ring), .nestedHole(let polygon, let ring, _):
             [polygon, ring]
         case .notFinite(let place), .latitudeOutOfRange(let place, _),
             .longitudeOutOfRange(let place, _), .duplicateVertex(let place, _),

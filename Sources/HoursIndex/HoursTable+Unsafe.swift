@@ -220,6 +220,10 @@ package final class HoursTable {
         Int(slot) < slotCapacity && slots[Int(slot)] != 0
     }
 
+    /// Slots that can be asked one by one while ``collectOpen(_:into:)`` asks all: a slot costs it
+    /// a 64th of such a question, a pattern as much as one.
+    package var costOfAll: Int { slotCapacity / 64 + patternCount }
+
     /// Makes a set the slots that are open.
     ///
     /// REQUIRES: the moment was set for this table as it is. Complexity: O(slots + patterns).

@@ -9,6 +9,8 @@ package struct PlaceHitView: BitwiseCopyable {
     /// Where the id is; valid while the partition is locked.
     package var id = UnsafeRawBufferPointer(start: nil, count: 0)
     package var key = LogKey.none.rawValue
+    /// Of the id: read so that its text is in the cache when it is copied.
+    var firstByte: UInt8 = 0
     /// To the row's nearest point, in radians.
     package var angle = 0.0
 
@@ -37,6 +39,9 @@ extension CollectionPartition {
         }
         for place in 0..<hits.count where hits[place].partition == partition {
             hits[place].id = heads.id(UInt32(truncatingIfNeeded: hits[place].key))
+        }
+        for place in 0..<hits.count where hits[place].partition == partition {
+            hits[place].firstByte = hits[place].id.first ?? 0
         }
         let points = placeField(field)?.points
         for place in 0..<hits.count where hits[place].partition == partition {

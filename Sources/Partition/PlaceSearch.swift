@@ -11,6 +11,8 @@ package struct PlaceQuery: Sendable {
     package var chord2Max: Double
     /// Hits are at least this far.
     package var chord2Min: Double
+    /// What is further than this is counted, but need not be a hit: others are known to be nearer.
+    package var hitMax = 4.0
     /// Hits come behind this place in their order; it does not matter for the count.
     package var after: PlaceAfter?
     /// Hits wanted at most.
@@ -109,7 +111,7 @@ package final class PlaceSearch {
     /// Rows that are compared in one slice.
     private static let window = 65_536
     /// Hits beyond those wanted, so that ids mostly decide among equals without another search.
-    private static let equalCount = 7
+    private static let equalCount = 2
 
     package init(
         partition: CollectionPartition, query: PlaceQuery, version: Version, match: Match,
@@ -215,8 +217,8 @@ package final class PlaceSearch {
 
     private func circle(_ points: PointIndex, _ accepted: AcceptedSlots) {
         total = points.nearestAndCount(
-            to: query.center, limit: wanted, chord2Max: query.chord2Max, accepted: accepted,
-            scratch: scratch)
+            to: query.center, limit: wanted, chord2Max: query.chord2Max, hitMax: query.hitMax,
+            accepted: accepted, scratch: scratch)
         method = .walk
         takeHits()
         finish(points, accepted)
@@ -263,8 +265,8 @@ package final class PlaceSearch {
     @discardableResult
     private func walk(_ points: PointIndex, _ accepted: AcceptedSlots, method: Method) -> Bool {
         let isComplete = points.nearest(
-            to: query.center, limit: wanted, chord2Max: query.chord2Max, chord2Min: hitMin,
-            accepted: accepted, seenMax: Self.seenMax, scratch: scratch)
+            to: query.center, limit: wanted, chord2Max: min(query.chord2Max, query.hitMax),
+            chord2Min: hitMin, accepted: accepted, seenMax: Self.seenMax, scratch: scratch)
         guard isComplete else { return false }
         self.method = method
         takeHits()

@@ -121,6 +121,11 @@ enum Base64Text {
     )
 
     static func encode(_ bytes: [UInt8], isURL: Bool) -> String {
+        String(decoding: encoded(bytes, isURL: isURL), as: UTF8.self)
+    }
+
+    /// The same as ASCII.
+    static func encoded(_ bytes: [UInt8], isURL: Bool) -> [UInt8] {
         let alphabet = isURL ? url : plain
         var out: [UInt8] = []
         out.reserveCapacity(bytes.count / 3 * 4 + 4)
@@ -140,7 +145,7 @@ enum Base64Text {
             }
             index += 3
         }
-        return String(decoding: out, as: UTF8.self)
+        return out
     }
 
     /// Nil for characters outside the URL alphabet, and for texts that no encoder writes.

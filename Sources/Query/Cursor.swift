@@ -46,14 +46,21 @@ package struct Cursor: Sendable, Equatable {
 
     /// The text for clients. Complexity: O(bytes).
     package func encoded(secret: (UInt64, UInt64)) -> String {
-        var bytes: [UInt8] = [1]
+        String(decoding: encodedBytes(secret: secret), as: UTF8.self)
+    }
+
+    /// The same as ASCII.
+    package func encodedBytes(secret: (UInt64, UInt64)) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(40 + id.count + 16 * keys.count)
+        bytes.append(1)
         ByteWriter.append(queryHash, to: &bytes)
         bytes.append(UInt8(keys.count))
         for key in keys { Cursor.append(key, to: &bytes) }
         ByteWriter.append(UInt16(id.count), to: &bytes)
         bytes.append(contentsOf: id)
         ByteWriter.append(SipHash.hash(bytes[...], key: secret), to: &bytes)
-        return Base64Text.encode(bytes, isURL: true)
+        return Base64Text.encoded(bytes, isURL: true)
     }
 
     /// Reads a cursor back. Throws ``QueryError`` `invalid` for one that was altered, comes from

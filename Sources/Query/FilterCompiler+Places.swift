@@ -36,12 +36,10 @@ extension FilterCompiler {
             }
             return target.predicate(.place(PlaceTest(kind: .region(region, relation))))
         case .flat(let region):
+            if case .box(let a, let b) = region { try check(box: a, b, target, options) }
             if options.isFlat { return target.predicate(.place(PlaceTest(kind: .flat(region)))) }
-            if case .box(let a, let b) = region, a.y.magnitude <= 90, b.y.magnitude <= 90,
-                a.x <= b.x
-            {
-                let box = LatLngRect(
-                    south: min(a.y, b.y), west: a.x, north: max(a.y, b.y), east: b.x)
+            if case .box(let a, let b) = region, a.y >= -90, b.y <= 90 {
+                let box = LatLngRect(south: a.y, west: a.x, north: b.y, east: b.x)
                 return target.predicate(.place(PlaceTest(kind: .region(.box(box), .within))))
             }
             guard target.declared?.type != .geoshape else {
@@ -57,6 +55,31 @@ extension FilterCompiler {
             return target.predicate(
                 .place(
                     PlaceTest(kind: .zone(place, radiusPath: radius, options.earth))))
+        }
+    }
+
+    /// A box goes from its lower left corner to the upper right one. On the globe it may go across
+    /// the antimeridian; a plane has none.
+    private func check(
+        box a: FlatPoint, _ b: FlatPoint, _ target: Target, _ options: PlaceOptions
+    ) throws(QueryError) {
+        let path = target.fullPath + ".$geoWithin.$box"
+        let corners = "[[\(a.x),\(a.y)],[\(b.x),\(b.y)]]"
+        guard a.y <= b.y else {
+            throw .invalid(
+                path: path, rule: "is [[west, south], [east, north]], south at most north",
+                value: corners)
+        }
+        guard a.x > b.x else { return }
+        if options.isFlat {
+            throw .invalid(
+                path: path,
+                rule: "is [[least x, least y], [greatest x, greatest y]]: a plane has no "
+                    + "antimeridian to go across",
+                value: corners)
+        }
+        guard a.y >= -90, b.y <= 90 else {
+            throw .invalid(path: path, rule: "latitude is from -90 to 90", value: corners)
         }
     }
 

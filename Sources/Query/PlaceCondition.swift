@@ -56,6 +56,8 @@ package struct NearCondition: Sendable {
 
 /// A part of the plane, borders included.
 package enum FlatRegion: Sendable {
+    /// From the corner of the least coordinates to that of the greatest; on the globe the first
+    /// `x` may be the greater one.
     case box(FlatPoint, FlatPoint)
     /// At least and at most so far from a place.
     case ring(FlatPoint, from: Double, to: Double)

@@ -166,6 +166,61 @@ package struct ReplyWriter {
         }
     }
 
+    /// A map of `count` pairs that are preformatted but for a bulk string and, behind it, a length
+    /// as ``length(_:)`` has it: one write into the buffer for what is written thousands of times.
+    package mutating func map(
+        of count: Int, _ head: StaticString, _ bytes: UnsafeRawBufferPointer,
+        _ middle: StaticString, meters: Double, _ tail: StaticString
+    ) {
+        guard meters.magnitude < 4e9 else {
+            map(count)
+            preformatted(head)
+            bulk(bytes)
+            preformatted(middle)
+            length(meters)
+            return preformatted(tail)
+        }
+        let (isRESP3, fixed) = (isRESP3, head.utf8CodeUnitCount + middle.utf8CodeUnitCount)
+        buffer.writeWithUnsafeMutableBytes(
+            minimumWritableBytes: bytes.count + fixed + tail.utf8CodeUnitCount + 160
+        ) { target in
+            guard let base = target.baseAddress else { return 0 }
+            // SAFETY: beside the texts there are three headers of at most 23 bytes, 21 digits and
+            // two line ends, for which 160 bytes are enough.
+            func append(_ text: StaticString, at place: UnsafeMutableRawPointer) -> Int {
+                place.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+                return text.utf8CodeUnitCount
+            }
+            var end = base
+            end += Digits.line(isRESP3 ? 0x25 : 0x2A, Int64(isRESP3 ? count : 2 * count), to: end)
+            end += append(head, at: end)
+            end += Digits.line(0x24, Int64(bytes.count), to: end)
+            if let source = bytes.baseAddress {
+                end.copyMemory(from: source, byteCount: bytes.count)
+            }
+            end += bytes.count
+            Digits.endLine(end)
+            end += 2
+            end += append(middle, at: end)
+            let billionths = Int64((meters * 1e9).rounded())
+            if isRESP3 {
+                end.storeBytes(of: 0x2C, as: UInt8.self)
+                end += 1
+                end += Digits.writeBillionths(billionths, to: end)
+            } else {
+                // The header has two digits behind its marker, or one: the text comes first.
+                let count = Digits.writeBillionths(billionths, to: end + 5)
+                let header = Digits.line(0x24, Int64(count), to: end)
+                if header < 5 { (end + header).copyMemory(from: end + 5, byteCount: count) }
+                end += header + count
+            }
+            Digits.endLine(end)
+            end += 2
+            end += append(tail, at: end)
+            return end - base
+        }
+    }
+
     /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
     package mutating func verbatim(_ text: String, format: StaticString = "txt") {
         guard isRESP3 else { return bulk(text) }

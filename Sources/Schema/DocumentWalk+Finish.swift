@@ -1,4 +1,5 @@
 import Documents
+import GeoJSON
 
 /// The times that stamps write: always 24 characters, so that one can be overwritten in place.
 enum StampText {
@@ -129,6 +130,8 @@ extension DocumentWalk {
         switch node.kind {
         case .geopoint, .geoshape:
             let place = try PlaceReader.place(value, node)
+            // What was stored before lines were refused is read as it is.
+            if isValidating, case .shape(.lineString) = place { throw PlaceReader.lineIsNoZone }
             if node.flags.contains(.taken) {
                 places.append(.init(field: node.number, place: place))
             }

@@ -4,6 +4,13 @@ import GeoJSON
 
 /// Places have their rules beside their own types: this only translates.
 enum PlaceReader {
+    /// A line holds no place, and no lookup would ever find it.
+    static let lineIsNoZone = ValidationError(
+        path: "type",
+        rule: "is Point, MultiPoint, Polygon or MultiPolygon: lookups find no lines; a field of "
+            + "type json keeps one",
+        value: "\"LineString\"")
+
     /// The place of a geopoint, 2d or geoshape field, or which rule it breaks.
     static func place(
         _ value: TapeValue, _ node: PlanNode

@@ -251,6 +251,10 @@ struct DefinitionReader {
         if d.isUnique && (d.isArray || isInsideArray) {
             throw error(path, "unique is not for arrays", .null)
         }
+        if d.type == .hours, d.isArray, !isStored {
+            throw error(
+                path + ".array", "is not for hours: one value holds every span of every day", .null)
+        }
         if let stamp = attributes["stamp"] {
             guard case .string(let text) = stamp, let parsed = Stamp(rawValue: text) else {
                 throw error(path + ".stamp", "is created or updated", stamp)

@@ -63,6 +63,10 @@ struct LoadCommand: ParsableCommand {
         guard (1...256).contains(connections) else {
             throw ValidationError("--connections takes 1 to 256")
         }
+        if let timezone, !HoursConverter.isZone(timezone) {
+            throw ValidationError(
+                "--timezone takes a name of tzdata such as America/Chicago, not `\(timezone)`")
+        }
     }
 
     func run() throws {
@@ -134,9 +138,12 @@ struct LoadCommand: ParsableCommand {
         add(hours.nothingCount, "said nothing")
         add(hours.zonelessCount, "had no time zone: see --timezone")
         add(hours.unreadableCount, "could not be read")
+        add(hours.unknownZoneCount, "named a time zone that there is not")
         if parts.isEmpty { return }
         print("opening hours: " + parts.joined(separator: ", "))
-        for (line, text) in hours.unreadable { print("  line \(line): \(text)") }
+        for (line, text) in hours.unreadable + hours.unknownZones {
+            print("  line \(line): \(text)")
+        }
     }
 
     private static func pair(_ text: String) throws -> (String, String) {

@@ -167,12 +167,24 @@ extension GeoScratch {
         #expect(index.count(within: cap, scratch: scratch) >= 1_000)
     }
 
-    @Test func aPointTakesAboutFortyBytes() {
+    @Test(arguments: ["spread", "a city", "one place", "moved"])
+    func aPointTakesAtMost24BytesBeyondItsCoordinates(_ kind: String) {
         var random = SplitMix64(seed: 75)
         let index = PointIndex()
-        let count = 50_000
-        for slot in 0..<count { index.set(Slot(slot), RandomPlaces.place(&random)) }
-        // 24 bytes beyond the 16 of the coordinates, plus what few points leave unused.
-        #expect(index.byteCount < count * 42, "\(Double(index.byteCount) / Double(count))")
+        let count = 100_000
+        func place() -> LatLng {
+            switch kind {
+            case "spread", "moved": RandomPlaces.place(&random)
+            case "one place": LatLng(latitude: 1, longitude: 2)
+            default:
+                LatLng(
+                    latitude: 47 + Double(random.next() % 1_000_000) / 1e7,
+                    longitude: -122 + Double(random.next() % 1_000_000) / 1e7)
+            }
+        }
+        for slot in 0..<count { index.set(Slot(slot), place()) }
+        if kind == "moved" { for slot in 0..<count { index.set(Slot(slot), place()) } }
+        let bytes = Double(index.byteCount) / Double(count) - 16
+        #expect(bytes <= 24, "\(kind): \(bytes)")
     }
 }

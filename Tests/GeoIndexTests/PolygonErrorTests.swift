@@ -68,6 +68,32 @@ import Testing
         }
     }
 
+    @Test func holesLeaveSomeOfTheirShell() throws {
+        let covers = GeoError.holeCoversShell(polygon: 0, ring: 1)
+        #expect(error([square, square]) == covers)
+        #expect(error([square, square.reversed()]) == covers)
+        // From another vertex on, and with a point more on the equator and a meridian.
+        #expect(error([square, [(10, 10), (0, 10), (0, 0), (10, 0), (10, 10)]]) == covers)
+        let more = [(0.0, 0.0), (4, 0), (10, 0), (10, 10), (0, 10), (0, 5), (0, 0)]
+        // Rounding says on which side of an edge its middle is: then the hole is not inside.
+        let either: [GeoError?] = [covers, .holeOutsideShell(polygon: 0, ring: 1)]
+        #expect(either.contains(error([square, more])) && either.contains(error([more, square])))
+        // Two holes that cover it together: the second takes the last of it.
+        let (lower, upper) = (
+            [(0.0, 0.0), (10, 0), (10, 10), (0, 0)], [(0.0, 0.0), (10, 10), (0, 10), (0, 0)]
+        )
+        #expect(error([square, lower, upper]) == .holeCoversShell(polygon: 0, ring: 2))
+        #expect(error([square, lower]) == nil)
+        // A metre wide, and the border of a field that is all but a hole.
+        let tiny = [(7.0, 50.0), (7.00001, 50), (7.00001, 50.00001), (7, 50.00001), (7, 50)]
+        #expect(error([tiny, tiny]) == covers)
+        let inner = [
+            (7.00000001, 50.00000001), (7.00000999, 50.00000001), (7.00000999, 50.00000999),
+            (7.00000001, 50.00000999), (7.00000001, 50.00000001),
+        ]
+        #expect(error([tiny, inner]) == nil)
+    }
+
     @Test func ringsInTheWrongPlaceAreFound() throws {
         #expect(
             error([square, [(20, 20), (21, 20), (21, 21), (20, 20)]])

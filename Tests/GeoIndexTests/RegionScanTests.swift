@@ -90,6 +90,14 @@ import Testing
                         scratch: scratch)
                     let hits = (0..<scratch.hitCount).map { scratch.hit($0) }
                     #expect(hits == Array(expected.prefix(few)))
+                    // Hits beyond those that are known to be further only count.
+                    let middle = expected.isEmpty ? most : expected[expected.count / 2].chord2
+                    let again = index.nearestAndCount(
+                        to: center, limit: few, chord2Max: most, hitMax: middle,
+                        accepted: accepted, scratch: scratch)
+                    let bounded = (0..<scratch.hitCount).map { scratch.hit($0) }
+                    #expect(again == all)
+                    #expect(bounded == Array(expected.filter { $0.chord2 <= middle }.prefix(few)))
                     #expect(
                         all
                             == index.pointCount(

@@ -203,6 +203,10 @@ private func box(_ w: Double, _ s: Double, _ e: Double, _ n: Double) -> String {
                 .nestedHole(polygon: 0, ring: 2, inside: 1)
             ),
             (
+                polygon("[\(box(0, 0, 9, 9)),\(box(0, 0, 9, 9))]"), "coordinates.1",
+                .holeCoversShell(polygon: 0, ring: 1)
+            ),
+            (
                 multi("[[\(box(0, 0, 5, 5))],[\(box(1, 1, 2, 2))]]"), "coordinates.1",
                 .overlappingPolygons(first: 0, second: 1)
             ),

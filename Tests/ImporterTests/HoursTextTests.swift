@@ -207,6 +207,21 @@ private func clock(_ hours: Int, _ minutes: Int = 0) -> Int { hours * 60 + minut
         #expect(counts.unreadable.map(\.text) == ["call us"])
     }
 
+    @Test func aZoneThatThereIsNotIsToldAndTheNextSourceIsAsked() throws {
+        let (rows, counts) = try convert([
+            #"{"hours":"9-5","timezone":"Mars/Olympus","state":"CA"}"#,
+            #"{"id":"b","hours":"9-5","timezone":"GMT-99:00 Atlantic/Atlantis"}"#,
+            #"{"hours":"9-5","timezone":"EST"}"#, #"{"hours":"9-5","timezone":"","state":"CA"}"#,
+        ])
+        let zones = try rows.map { try JSON(parsing: $0)["hours"]?["timezone"]?.string }
+        #expect(zones == ["America/Los_Angeles", nil, "EST", "America/Los_Angeles"])
+        #expect(rows[1] == #"{"id":"b","timezone":"GMT-99:00 Atlantic/Atlantis"}"#)
+        #expect(counts.unknownZoneCount == 2 && counts.zonelessCount == 1)
+        #expect(counts.readCount == 3)
+        #expect(counts.unknownZones.map(\.line) == [1, 2])
+        #expect(counts.unknownZones.map(\.text) == ["Mars/Olympus", "GMT-99:00 Atlantic/Atlantis"])
+    }
+
     @Test func theRowsZoneGoesBeforeTheOption() throws {
         let (rows, _) = try convert(
             [

@@ -50,6 +50,31 @@ private func written(resp3: Bool = false, _ body: (inout ReplyWriter) -> Void) -
         #expect(ReplyWriter.shortest(.infinity) == "inf")
     }
 
+    @Test func aMapInOneWriteIsTheSameAsItsParts() {
+        let ids = ["", "a", "shop-1234567890", String(repeating: "é", count: 255)]
+        for meters in [0, 7, 0.25, 1e-9, 239.123_456_789, 20_015_118.1, -3, 5e9, .infinity, .nan] {
+            for (id, isRESP3) in ids.flatMap({ [($0, true), ($0, false)] }) {
+                let parts = written(resp3: isRESP3) { writer in
+                    writer.map(3)
+                    writer.bulk("id")
+                    writer.bulk(id)
+                    writer.bulk("distance_m")
+                    writer.length(meters)
+                    writer.bulk("doc")
+                    writer.bulk("{}")
+                }
+                let whole = written(resp3: isRESP3) { writer in
+                    Array(id.utf8).withUnsafeBytes { bytes in
+                        writer.map(
+                            of: 3, "$2\r\nid\r\n", bytes, "$10\r\ndistance_m\r\n", meters: meters,
+                            "$3\r\ndoc\r\n$2\r\n{}\r\n")
+                    }
+                }
+                #expect(whole == parts, "\(id) \(meters)")
+            }
+        }
+    }
+
     @Test func lengthsAreRoundedToNanometres() {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SplitMix(state: seed)

@@ -10,7 +10,6 @@ import Testing
         "spots":{"type":"geopoint","array":true,"index":true},"plan":{"type":"2d","index":true},
         "zone":{"type":"geoshape","index":true},"note":{"type":"geopoint"},
         "radius_km":{"type":"decimal","scale":1},"hours":{"type":"hours"},
-        "all_hours":{"type":"hours","array":true},
         "in":{"type":"object","fields":{"at":{"type":"geopoint","index":true}}}}}
         """
 
@@ -31,7 +30,7 @@ import Testing
             {"at":[1,2],"spots":[[3,4],{"type":"Point","coordinates":[5,6]}],"plan":[7,170],
             "zone":{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,0]]]},"note":[1,1],
             "radius_km":"12.5","in":{"at":[8,9]},
-            "hours":{"weekly":{"mon":[["10:00","21:30"]]}},"all_hours":[{"weekly":{}}]}
+            "hours":{"weekly":{"mon":[["10:00","21:30"]]}}}
             """
         func check(_ document: PreparedDocument) {
             let places = document.places.map { place in
@@ -119,6 +118,38 @@ import Testing
                 ($0 as? ValidationError)?.message == message
             }
         }
+    }
+
+    @Test func hoursAreNoArray() throws {
+        let rule = "is not for hours: one value holds every span of every day"
+        #expect(error(#""h":{"type":"hours","array":true}"#).contains("h.array: \(rule)"))
+        #expect(error(#""h":{"type":"array","items":{"type":"hours"}}"#).contains(rule))
+        // Within an array of objects each has its own.
+        #expect(
+            error(
+                #""d":{"type":"array","items":{"type":"object","fields":{"h":{"type":"hours"}}}}"#)
+                == "")
+        // A schema that was accepted before is read as it is.
+        let stored = #"{"fields":{"h":{"type":"hours","array":true}},"numbers":{"h":0}}"#
+        #expect(try Schema(internalJSON: JSON(parsing: stored)).field(at: "h") != nil)
+    }
+
+    @Test func linesAreRefusedWhereZonesBelong() throws {
+        let schema = try Fixture.schema(Self.stores)
+        let text = #"{"zone":{"type":"LineString","coordinates":[[0,0],[1,1]]}}"#
+        #expect {
+            _ = try Fixture.prepare(text, schema)
+        } throws: { thrown in
+            guard let error = thrown as? ValidationError else { return false }
+            return error.message.hasPrefix("zone.type: is Point, MultiPoint, Polygon or Multi")
+                && error.message.contains("type json")
+        }
+        // What is in the log already is read.
+        let parser = JSONParser()
+        let root = try parser.parse(text)
+        let read = DocumentPreparer().extract(
+            from: root, minified: parser.minified, schema: schema)
+        #expect(read.places.count == 1)
     }
 
     @Test func attributesOfPlacesAreShownAsTheyWereRead() throws {

@@ -128,12 +128,21 @@ package struct FindPlan: Sendable {
         package var detail: String
         package var rows: Int
         package var microseconds: Int
+
+        package init(name: String, detail: String, rows: Int, microseconds: Int) {
+            self.name = name
+            self.detail = detail
+            self.rows = rows
+            self.microseconds = microseconds
+        }
     }
     package var stages: [Stage] = []
     package var warnings: [String] = []
     package var estimate = 0
     /// Documents that were read to check the filter or to sort.
     package var documentsRead = 0
+
+    package init() {}
 }
 
 package struct FindOutcome: Sendable {

@@ -1,3 +1,4 @@
+import GeoIndex
 import HoursIndex
 import Partition
 import Primitives
@@ -33,8 +34,10 @@ extension NearbyExecution {
         if let opening = request.opening {
             if let hours = partition.hoursField(opening.field.number) {
                 context.hoursMoment.set(milliseconds: opening.milliseconds, for: hours.table)
-                hours.table.collectOpen(context.hoursMoment, into: scratch)
-                rows.formIntersection(scratch)
+                if !keepOpenWithinRadius(rows, hours.table, partition, scratch) {
+                    hours.table.collectOpen(context.hoursMoment, into: scratch)
+                    rows.formIntersection(scratch)
+                }
             } else {
                 isReady = false
             }
@@ -49,9 +52,39 @@ extension NearbyExecution {
         }
         note(
             "narrow",
-            stock != nil ? "what has the stock" : request.opening != nil ? "what is open" : "all",
+            stock != nil
+                ? "what has the stock"
+                : askedWithinRadius
+                    ? "what is open within the radius"
+                    : request.opening != nil ? "what is open" : "all",
             rows: allowed.reduce(0) { $0 + $1.count })
         phase = scanned.isNeeded ? .scan(partition: 0, from: 0) : .search(partition: 0)
+    }
+
+    /// Leaves of `rows` those within the radius that are open, where few points lie within.
+    ///
+    /// - Returns: whether they are few; else `rows` is as it was.
+    /// - Complexity: O(points within), and copying the bitmap.
+    private func keepOpenWithinRadius(
+        _ rows: Bitmap, _ hours: HoursTable, _ partition: CollectionPartition, _ scratch: Bitmap
+    ) -> Bool {
+        guard let radius = request.radiusMeters,
+            let points = partition.placeField(request.target.number)?.points
+        else { return false }
+        let meters = earth == .sphere ? radius : earth.sphereMeters(covering: radius)
+        let cap = Cap(center: center, radiusMeters: meters)
+        let found = context.geoScratch
+        guard points.pointCount(within: cap, scratch: found) <= hours.costOfAll else {
+            return false
+        }
+        points.collect(within: cap, scratch: found)
+        scratch.clearAll()
+        for slot in found.slotBuffer where rows.test(slot) {
+            if hours.isOpen(slot, context.hoursMoment) { scratch.set(slot) }
+        }
+        rows.assign(scratch)
+        askedWithinRadius = true
+        return true
     }
 
     var hoursAreNotReady: EngineError {

@@ -50,6 +50,8 @@ package final class NearbyExecution {
     let stock: HistoryReader?
     /// Rows that may be hits, by partition; empty where the filter alone says so.
     var allowed: [Bitmap] = []
+    /// Whether only rows within the radius were asked for their hours.
+    var askedWithinRadius = false
     var searches: [PlaceSearch] = []
     /// Hits that each partition is asked for.
     var asked: Int
@@ -125,8 +127,7 @@ package final class NearbyExecution {
         if let current = context.catalog.byID[view.id],
             current.schemaGeneration != view.schemaGeneration, phase != .finished
         {
-            throw EngineError(
-                .busy, view.name, "the schema changed meanwhile", hint: "send it again")
+            throw .schemaChanged(view.name)
         }
         while phase != .finished {
             try step(until: deadline)
@@ -199,6 +200,8 @@ package final class NearbyExecution {
     private func search(_ index: Int) throws(EngineError) {
         if searches.count == index {
             if index == 0 { searches.reserveCapacity(view.partitions.count) }
+            var query = query
+            query.hitMax = hitMax
             searches.append(
                 PlaceSearch(
                     partition: view.partitions[index], query: query, version: version,
@@ -212,6 +215,17 @@ package final class NearbyExecution {
         } else {
             phase = check.isNeeded ? .check : .rank
         }
+    }
+
+    /// How far the hits are at most, as the partitions say that are searched.
+    private var hitMax: Double {
+        // On an ellipsoid the furthest hit of each says how far it has looked.
+        guard earth == .sphere, asked > 0 else { return 4 }
+        var least = 4.0
+        for search in searches where search.hits.count >= asked {
+            least = min(least, search.hits[asked - 1].chord2)
+        }
+        return least
     }
 
     private var query: PlaceQuery {

@@ -3,8 +3,9 @@ package import Primitives
 package import Query
 package import Schema
 
-/// A lookup of the places nearest to one, parsed and compiled.
-package struct NearbyRequest: Sendable {
+/// A lookup of the places nearest to one, parsed and compiled. It does not change once it is being
+/// carried out; a class, so that nothing of it is copied.
+package final class NearbyRequest {
     package var view: CollectionView
     /// A geopoint field with an index.
     package var target: PlaceTarget

@@ -131,8 +131,7 @@ package final class SimilarExecution {
             partition.lock.lockForReading()
             defer { partition.lock.unlock() }
             guard let index = partition.vectorField(request.field.number, built: options) else {
-                throw EngineError(
-                    .busy, view.name, "the schema has just changed", hint: "send it again")
+                throw .schemaChanged(view.name)
             }
             indexes.append(index)
         }

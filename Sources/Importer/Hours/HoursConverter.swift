@@ -1,11 +1,13 @@
 import Client
+import Documents
 
 /// Turns texts in fields of type `hours` into values of that type, row by row, and keeps count.
 ///
 /// The time zone of a row is, in this order: the name in its member `timezone` (the last word of
-/// it, so that `GMT-05:00 America/New_York` will do), the one that the load was told, that of its
-/// `state` in the United States with its position. A text that says nothing, or whose row has no
-/// time zone, is left out, as is one that cannot be read.
+/// it, so that `GMT-05:00 America/New_York` will do) where tzdata has it, the one that the load was
+/// told, that of its `state` in the United States with its position. A text that says nothing, or
+/// whose row has no time zone, is left out, as is one that cannot be read: the server would refuse
+/// the whole row for it, and a store without hours is better than no store.
 package struct HoursConverter {
     /// What became of the texts.
     package struct Counts: Equatable, Sendable {
@@ -17,6 +19,10 @@ package struct HoursConverter {
         package var nothingCount = 0
         package var unreadableCount = 0
         package var zonelessCount = 0
+        /// Rows whose `timezone` is none of tzdata's, with hours or without.
+        package var unknownZoneCount = 0
+        /// The first few of those: line and name.
+        package var unknownZones: [(line: Int, text: String)] = []
         /// The first few that could not be read: line and text.
         package var unreadable: [(line: Int, text: String)] = []
 
@@ -26,7 +32,9 @@ package struct HoursConverter {
             a.readCount == b.readCount && a.todayCount == b.todayCount
                 && a.nothingCount == b.nothingCount && a.unreadableCount == b.unreadableCount
                 && a.zonelessCount == b.zonelessCount
+                && a.unknownZoneCount == b.unknownZoneCount
                 && a.unreadable.elementsEqual(b.unreadable) { $0 == $1 }
+                && a.unknownZones.elementsEqual(b.unknownZones) { $0 == $1 }
         }
     }
 
@@ -98,7 +106,7 @@ package struct HoursConverter {
             }
             return nil
         }
-        guard let zone = zone(of: row) else {
+        guard let zone = zone(of: row, line: line) else {
             counts.zonelessCount += 1
             return nil
         }
@@ -109,11 +117,20 @@ package struct HoursConverter {
 
     // MARK: Time zones
 
-    private func zone(of row: UnsafeRawBufferPointer) -> String? {
-        if let text = string("timezone", in: row),
-            let name = text.split(separator: " ").last, name.contains("/") || name == "UTC"
-        {
-            return String(name)
+    /// Whether tzdata has a zone of that name; of a system without tzdata nothing is known, and the
+    /// server decides.
+    package static func isZone(_ name: String) -> Bool {
+        ZoneDatabase.rules(named: name) != nil || ZoneDatabase.rules(named: "Etc/UTC") == nil
+    }
+
+    private mutating func zone(of row: UnsafeRawBufferPointer, line: Int) -> String? {
+        if let text = string("timezone", in: row), let word = text.split(separator: " ").last {
+            let name = String(word)
+            if Self.isZone(name) { return name }
+            counts.unknownZoneCount += 1
+            if counts.unknownZones.count < HoursConverter.exampleCountMax {
+                counts.unknownZones.append((line, String(text.prefix(80))))
+            }
         }
         if let zone { return zone }
         let country = string("country", in: row) ?? "US"
