@@ -42,6 +42,10 @@ package enum SectionKind: UInt16, Sendable, CaseIterable {
     case entries = 7
     /// Vectors as they were written, by entry.
     case originals = 8
+    /// The places of one field: points and zones.
+    case places = 9
+    /// The opening hours of one field.
+    case hours = 10
 }
 
 /// Which section it is. Kinds that this program does not know are kept as numbers, and passed over.

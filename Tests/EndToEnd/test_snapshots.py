@@ -1,5 +1,6 @@
 """Snapshots of a running server: taken, listed, checked, loaded at a start, restored elsewhere."""
 
+import json
 import os
 import random
 import time
@@ -381,3 +382,74 @@ def test_a_restore_keeps_to_the_accounts_collections(own_server):
         job = connection.call("SNAPSHOT", "RESTORE", "one", "AS", "shop2", "ONLY", "shop")
         assert wait(connection, job)["state"] == "done"
         assert connection.call("COUNT", "shop2", "{}") == 1
+
+
+PLACES = (
+    '{"fields":{"at":{"type":"geopoint","index":true,"radius":"km"},"km":{"type":"float"},'
+    '"area":{"type":"geoshape","index":true},"plan":{"type":"2d","index":true},'
+    '"open":{"type":"hours"}}}')
+
+
+def put_shops(connection, count, seed):
+    pick = random.Random(seed)
+    for number in range(count):
+        west, south = pick.randrange(-100, 90), pick.randrange(-60, 50)
+        ring = [[west, south], [west + 5, south], [west + 2, south + 4], [west, south]]
+        hour = pick.randrange(10)
+        connection.call("PUT", "shops", f"s{pick.randrange(count)}", json.dumps({
+            "at": [west, south], "km": pick.randrange(900), "plan": [west, south],
+            "area": {"type": "Polygon", "coordinates": [ring]},
+            "open": {"timezone": pick.choice(["UTC", "Asia/Tokyo"]),
+                     "weekly": {"mon": [[f"0{hour}:00", "21:00"]]}}}))
+
+
+def place_answers(connection):
+    said = []
+    for lon, lat in ((0, 0), (-80, 40), (60, -30)):
+        for words in (
+            ["NEARBY", "shops", str(lon), str(lat), "LIMIT", "20", "FIELD", "at"],
+            ["NEARBY", "shops", str(lon), str(lat), "RADIUS", "4000km", "LIMIT", "50",
+             "FIELD", "at", "OPEN", "2026-05-04T07:00:00Z"],
+            ["COVER", "shops", str(lon), str(lat), "FIELD", "at"],
+            ["COVER", "shops", str(lon + 2), str(lat + 1), "FIELD", "area"],
+            ["FIND", "shops", json.dumps({"plan": {"$geoWithin": {
+                "$box": [[lon - 20, lat - 20], [lon + 20, lat + 20]]}}}), "SORT", "_id"],
+        ):
+            reply = as_map(connection.call(*words))
+            said.append(repr({key: reply.get(key) for key in ("total", "hits")}))
+    return said
+
+
+def test_places_and_hours_come_from_the_snapshot(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "shops", PLACES)
+        put_shops(connection, 400, seed=21)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        put_shops(connection, 60, seed=22)
+        before = place_answers(connection)
+        assert sum("'total': 0" not in text for text in before) > 8
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    with open(path, "rb") as file:
+        whole = file.read()
+    _, sections = snapshot_format.read(whole)
+    kinds = [identity[0] for identity, _ in sections]
+    assert kinds.count(9) == 6 and kinds.count(10) == 2
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert place_answers(connection) == before
+        assert info(connection, "recovery_snapshot") == "one"
+    # Without one of them: that one is made anew from the documents.
+    for kind in (9, 10):
+        place = 96
+        for identity, blocks in sections:
+            if identity[0] == kind:
+                break
+            place += sum(16 + len(body) for _, _, body in blocks)
+        server.kill()
+        with open(path, "wb") as file:
+            file.write(whole[:place + 20] + bytes([whole[place + 20] ^ 1]) + whole[place + 21:])
+        server.start()
+        with server.connect() as connection:
+            assert place_answers(connection) == before
+            assert info(connection, "recovery_snapshot") == "one"

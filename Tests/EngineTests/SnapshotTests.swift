@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import HoursIndex
 import Primitives
 import Query
 import Schema
@@ -13,7 +14,7 @@ import Testing
 /// Goal: a start from a snapshot gives what a start from the log alone gives, whatever happened
 /// before, between and to the file.
 @Suite struct SnapshotTests {
-    private static let schema = """
+    static let schema = """
         {"fields":{"n":{"type":"int","index":true,"sort":true},
         "p":{"type":"decimal","scale":2,"index":true,"sort":true},
         "r":{"type":"float","index":true,"sort":true},"b":{"type":"bool","index":true},
@@ -23,7 +24,8 @@ import Testing
         "nums":{"type":"int","array":true,"index":true,"sort":true},
         "code":{"type":"keyword","unique":true},
         "v":{"type":"vector","dimensions":4,"metric":"l2",
-            "index":{"kind":"hnsw","m":4,"storage":"f32"}}}}
+            "index":{"kind":"hnsw","m":4,"storage":"f32"}},
+        \(TestData.placeFields)}}
         """
 
     private func churn(
@@ -38,7 +40,7 @@ import Testing
                 let patch = "{\"$set\":{\"n\":\(random.below(9))}}"
                 bodies.append(.one(try harness.patch(id, patch, upsert: true)))
             default:
-                var text = TestData.document(&random)
+                var text = TestData.placed(TestData.document(&random), &random)
                 let vector = (0..<4).map { _ in "\(random.below(9))" }.joined(separator: ",")
                 let rest = text == "{}" ? "}" : "," + text.dropFirst()
                 text = "{\"v\":[\(vector)],\"code\":\"of \(id)\"" + rest
@@ -64,6 +66,33 @@ import Testing
             let ids = outcome.hits.map { String(decoding: $0.id, as: UTF8.self) }
             lines.append("\(filter) \(sort): \(outcome.total) \(ids)")
         }
+        for _ in 0..<20 {
+            let (west, south) = (random.below(300) - 180, random.below(150) - 90)
+            let (east, north) = (west + random.below(60), south + random.below(30))
+            let field = random.pick(["at", "spots", "area", "plan"])
+            let shape = field == "area" || random.one(in: 2) ? "$polygon" : "$box"
+            let corners =
+                shape == "$box"
+                ? "[\(west),\(south)],[\(east),\(north)]"
+                : "[\(west),\(south)],[\(east + 1),\(south)],[\(west),\(north + 1)]"
+            let filter =
+                field == "area"
+                ? """
+                {"area":{"$geoIntersects":{"$geometry":{"type":"Polygon","coordinates":
+                [[\(corners),[\(west),\(south)]]]}}}}
+                """ : "{\"\(field)\":{\"$geoWithin\":{\"\(shape)\":[\(corners)]}}}"
+            let outcome = try harness.find(
+                try harness.request(filter, sort: "[\"_id\"]", limit: 500))
+            lines.append(
+                "\(filter): \(outcome.hits.map { String(decoding: $0.id, as: UTF8.self) })")
+        }
+        let open = harness.view.partitions.map { partition in
+            (0..<Slot(partition.slotBound)).count { slot in
+                partition.rows.live.test(slot)
+                    && partition.hoursFields.allSatisfy { $0.isReady && $0.table.hasHours(slot) }
+            }
+        }
+        lines.append("\(open.reduce(0, +)) with hours")
         return lines.joined(separator: "\n")
     }
 
@@ -143,7 +172,7 @@ import Testing
             let kind = SectionKind(rawValue: section.id.kind)
             switch kind {
             case .books: #expect(harness.engine.recovery.snapshot == nil)
-            case .base, .column, .vectors:
+            case .base, .column, .vectors, .places, .hours:
                 #expect(harness.engine.recovery.snapshot == "one")
                 #expect(!harness.engine.recovery.notes.isEmpty, "\(section.id)")
             default: #expect(harness.engine.recovery.snapshot == "one")

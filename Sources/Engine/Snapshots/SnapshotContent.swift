@@ -116,6 +116,22 @@ final class SnapshotContent: @unchecked Sendable {
                 vectors.write(to: writer)
                 writer.end()
             }
+            if let places = partition.placeField(field.number) {
+                writer.begin(
+                    SectionID(
+                        .places, collection: view.id, partition: index, field: field.number),
+                    shape: field.shape)
+                places.write(to: writer)
+                writer.end()
+            }
+            if let hours = partition.hoursField(field.number) {
+                writer.begin(
+                    SectionID(
+                        .hours, collection: view.id, partition: index, field: field.number),
+                    shape: field.shape)
+                hours.write(to: writer)
+                writer.end()
+            }
         }
     }
 
@@ -131,6 +147,8 @@ final class SnapshotContent: @unchecked Sendable {
                 _ = field.shape
                 empty.writeColumn(field.number, to: sink)
                 empty.vectorField(field.number)?.write(to: sink)
+                empty.placeField(field.number)?.write(to: sink)
+                empty.hoursField(field.number)?.write(to: sink)
             }
         }
     }

@@ -60,10 +60,10 @@ struct SnapshotLoad {
                 if field.hasVectorIndex, !read(field, .vectors, file, room, progress) {
                     unfilled.append(field.number)
                 }
-                // Places and hours have no sections: they are brought by the documents,
-                // before anybody asks.
-                if field.hasPlaceIndex || field.hasHours {
-                    partition.beginFilling(field)
+                if field.hasPlaceIndex, !read(field, .places, file, room, progress) {
+                    unfilled.append(field.number)
+                }
+                if field.hasHours, !read(field, .hours, file, room, progress) {
                     unfilled.append(field.number)
                 }
             }
@@ -77,13 +77,18 @@ struct SnapshotLoad {
                 kind, collection: view.id, partition: index, field: field.number)
             guard let section = file.section(id), section.shape == field.shape else {
                 partition.beginFilling(field)
-                notes.append("\(field.path) is declared otherwise")
+                // Files of before there were sections of places and hours have none.
+                if file.section(id) != nil || kind == .column || kind == .vectors {
+                    notes.append("\(field.path) is declared otherwise")
+                }
                 return false
             }
             do throws(SectionError) {
                 let source = try file.source(section, room: room)
                 switch kind {
                 case .column: try partition.readColumn(field, from: source)
+                case .places: try partition.readPlaces(field, from: source)
+                case .hours: try partition.readHours(field, from: source)
                 default: try partition.readVectors(field, from: source)
                 }
                 progress.didLoad(Int(section.byteCount))
