@@ -102,8 +102,14 @@ struct SnapshotCreate: ParsableCommand {
     @Argument(help: "Its name; made of the time where none is given.")
     var name: String?
 
+    @Flag(help: "Hold only what was written since the newest one, where that is smaller.")
+    var incremental = false
+
     func run() throws {
-        try SnapshotClient.run(connection, ["SNAPSHOT", "CREATE"] + (name.map { [$0] } ?? []))
+        try SnapshotClient.run(
+            connection,
+            ["SNAPSHOT", "CREATE"] + (name.map { [$0] } ?? [])
+                + (incremental ? ["INCREMENTAL"] : []))
     }
 }
 
@@ -118,7 +124,8 @@ struct SnapshotList: ParsableCommand {
         let reply = try SnapshotClient.call(connection, ["SNAPSHOT", "LIST"])
         guard case .array(let items) = reply else { return }
         for item in items {
-            let words = ["name", "version", "created", "bytes", "documents", "state"].map { key in
+            let words = ["name", "version", "created", "bytes", "documents", "state", "base"].map {
+                key in
                 let value = SnapshotClient.value(item, key)
                 return value?.text ?? value?.int.map { "\($0)" } ?? ""
             }
@@ -147,7 +154,7 @@ struct SnapshotVerify: ParsableCommand {
         }
         let opened = try SnapshotFiles.open(name)
         do {
-            try opened.verify()
+            try SnapshotChain(path: name).verify()
         } catch let error as SnapshotError {
             throw Failure(status: .partial, text: SnapshotFiles.text(error, name))
         }
@@ -167,7 +174,11 @@ struct SnapshotInspect: ParsableCommand {
         let header = file.header
         print("version \(header.version.rawValue), \(header.partitionCount) partitions")
         print("created \(header.createdMilliseconds) ms after 1970")
-        print(header.hasEntries ? "holds the log: can stand alone" : "indexes alone")
+        if let origin = try? file.origin() {
+            print("goes on from \(origin.name), version \(origin.version.rawValue)")
+        } else {
+            print(header.hasEntries ? "holds the log: can stand alone" : "indexes alone")
+        }
         print("kind\tcollection\tpartition\tfield\tbytes\tstored")
         for section in file.sections {
             let id = section.id
@@ -264,6 +275,10 @@ enum SnapshotFiles {
             "\(path) has format \(found); this version knows formats up to \(known)"
         case .damaged(let part): "\(path) is damaged: \(part.text)"
         case .outOfMemory: "\(path): out of memory"
+        case .baseMissing(let base):
+            "\(path) goes on from \(base), which is not in the same folder"
+        case .baseOther(let base):
+            "\(path) goes on from \(base), but the file of that name is another one"
         }
     }
 }

@@ -453,3 +453,63 @@ def test_places_and_hours_come_from_the_snapshot(own_server):
         with server.connect() as connection:
             assert place_answers(connection) == before
             assert info(connection, "recovery_snapshot") == "one"
+
+
+def test_incremental_ones_hold_what_was_written_since(own_server, tmp_path):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 1_500, seed=31)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "s0"))
+        moments = []
+        for number in (1, 2, 3):
+            fill(connection, 20, seed=31 + number, start=number * 100)
+            connection.call("REMOVE", "things", f"t{number}")
+            words = ("CREATE", f"s{number}", "INCREMENTAL")
+            done = wait(connection, connection.call("SNAPSHOT", *words))
+            assert done["state"] == "done" and f"goes on from s{number - 1}" in done["text"]
+            moments.append((int(info(connection, "version")), answers(connection)))
+        rows = [as_map(row) for row in connection.call("SNAPSHOT", "LIST")]
+        assert [(row["name"], row["base"]) for row in rows] == [
+            ("s3", "s2"), ("s2", "s1"), ("s1", "s0"), ("s0", "")]
+        assert all(row["state"] == "ok" and row["documents"] == "yes" for row in rows)
+        assert sum(row["bytes"] for row in rows[:3]) * 2 < rows[3]["bytes"]
+        assert "4 files" in wait(connection, connection.call("SNAPSHOT", "VERIFY", "s3"))["text"]
+        assert connection.code("SNAPSHOT", "DROP", "s1") == "CONFLICT"
+        fill(connection, 50, seed=40, start=700)
+        # Back to a moment between, then to the end of the chain.
+        for words, expected in ((("AT", str(moments[1][0])), moments[1][1]), ((), moments[2][1])):
+            done = wait(connection, connection.call("SNAPSHOT", "RESTORE", "s3", *words))
+            assert done["state"] == "done", done["text"]
+            assert answers(connection) == expected
+        # What was restored is in the log, and goes on the chain or begins another.
+        done = wait(connection, connection.call("SNAPSHOT", "CREATE", "s4", "INCREMENTAL"))
+        assert done["state"] == "done", done["text"]
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert answers(connection) == moments[2][1]
+    folder = os.path.join(server.data, "snapshots")
+    path = os.path.join(folder, "s2.snap")
+    assert b"goes on from s1" in run_aisle("snapshot", "inspect", path).stdout
+    assert b"all good" in run_aisle("snapshot", "verify", "--file", path).stdout
+    done = run_aisle("restore", path, "--data", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    other = Server(tmp_path / "new").start()
+    try:
+        with other.connect() as connection:
+            assert answers(connection) == moments[1][1]
+            assert info(connection, "recovery_snapshot") == "restored"
+    finally:
+        other.remove()
+    os.remove(os.path.join(folder, "s1.snap"))
+    failed = run_aisle("restore", path, "--data", str(tmp_path / "none"))
+    assert failed.returncode == 3 and b"s1" in failed.stderr
+    server.restart(kill=True)
+    with server.connect() as connection:
+        rows = {as_map(row)["name"]: as_map(row)["state"]
+                for row in connection.call("SNAPSHOT", "LIST")}
+        assert rows["s0"] == "ok" and rows["s2"] == rows["s3"] == "damaged"
+        failed = wait(connection, connection.call("SNAPSHOT", "RESTORE", "s3"))
+        assert failed["state"] == "failed"
+        assert failed["text"].startswith("CORRUPT s3: goes on from s1")
+        assert answers(connection) == moments[2][1]

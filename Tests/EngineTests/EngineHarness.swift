@@ -24,11 +24,12 @@ final class EngineHarness: @unchecked Sendable {
     private var options: EngineOptions
 
     init(
-        partitions: Int = 3, durability: Durability = .commit,
+        partitions: Int = 3, durability: Durability = .commit, directory known: String? = nil,
         _ change: (inout EngineOptions) -> Void = { _ in }
     ) throws {
         _ = Self.sweep
-        directory = NSTemporaryDirectory() + Self.prefix + "\(getpid())-" + UUID().uuidString
+        directory =
+            known ?? NSTemporaryDirectory() + Self.prefix + "\(getpid())-" + UUID().uuidString
         options = EngineOptions(directory: directory, partitionCount: partitions, loopCount: 2)
         options.durability = durability
         change(&options)

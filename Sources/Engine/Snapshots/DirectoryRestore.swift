@@ -44,13 +44,13 @@ package struct DirectoryRestore {
     /// - Throws: `SnapshotError`, `StoreError`, `EngineError`: `DUPLICATE` where the directory has
     ///   something in it, `GAP` for a moment that the snapshot does not reach back to.
     package func run(_ progress: (Int, Int) -> Void) throws -> Report {
-        let file = try SnapshotFile(path: path)
-        let log = try SnapshotLog(file, name: path)
+        let chain = try SnapshotChain(path: path)
+        let log = try SnapshotLog(chain, name: path, moment: moment)
         try requireEmpty()
         Self.removeTree(temporary)
         do {
             let report = try fill(log, progress)
-            if moment == .end { try copy() }
+            if moment == .end { try copy(chain.paths[0]) }
             guard rename(temporary, directory) == 0 else { throw SnapshotError.io(code: errno) }
             try syncParent()
             return report
@@ -138,8 +138,9 @@ package struct DirectoryRestore {
         return report
     }
 
-    /// Copies the snapshot to where a start looks for it.
-    private func copy() throws {
+    /// Copies the snapshot, or the first of its chain, which has the indexes, to where a start
+    /// looks for it.
+    private func copy(_ path: String) throws {
         let shelf = SnapshotShelf(dataDirectory: temporary)
         let source = open(path, O_RDONLY | O_CLOEXEC)
         guard source >= 0 else { throw SnapshotError.io(code: errno) }

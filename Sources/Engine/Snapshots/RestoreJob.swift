@@ -52,8 +52,8 @@ package struct RestoreJob: Sendable {
         // What is appended belongs to no collection yet: a CLEAN in between would take it away.
         context.keepsTurn = true
         do {
-            let file = try SnapshotFile(path: engine.shelf.path(name))
-            let log = try SnapshotLog(file, name: name)
+            let chain = try SnapshotChain(path: engine.shelf.path(name))
+            let log = try SnapshotLog(chain, name: name, moment: moment)
             let plan = try plan(log, engine)
             if let refusal = engine.shared.writeRefusal() { throw refusal }
             engine.shared.isReadOnly = true
