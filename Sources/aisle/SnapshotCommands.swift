@@ -4,6 +4,7 @@ import DocumentStore
 import Engine
 import Glibc
 import Primitives
+import Server
 import Snapshot
 
 /// `aisle snapshot`: snapshots of a running server, and files of them.
@@ -209,7 +210,8 @@ struct RestoreCommand: ParsableCommand {
         abstract: "Make a data directory of a snapshot's file.",
         discussion: """
             The directory must be new or empty. --at takes a version, or milliseconds after 1970 \
-            with ms behind them.
+            with ms behind them. Settings that belong to the data, such as retention and the bounds \
+            of requests, come with it in aisle.conf; flags and the environment still go before them.
 
             Example: aisle restore before-sale.snap --data /var/lib/aisle
             """
@@ -238,8 +240,10 @@ struct RestoreCommand: ParsableCommand {
         }
         let isTerminal = isatty(2) == 1
         do {
-            let report = try DirectoryRestore(path: file, directory: data, moment: moment).run {
-                done, total in
+            let report = try DirectoryRestore(
+                path: file, directory: data, moment: moment,
+                configurationText: { ServerConfiguration.restoredText($0) }
+            ).run { done, total in
                 if isTerminal { SnapshotClient.show(done, total) }
             }
             if isTerminal { _ = write(2, "\n", 1) }

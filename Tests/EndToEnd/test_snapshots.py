@@ -513,3 +513,36 @@ def test_incremental_ones_hold_what_was_written_since(own_server, tmp_path):
         assert failed["state"] == "failed"
         assert failed["text"].startswith("CORRUPT s3: goes on from s1")
         assert answers(connection) == moments[2][1]
+
+
+def test_settings_of_the_data_come_with_a_restore(own_server, tmp_path):
+    server = own_server("--retention", "2h", "--max-limit", "77", "--max-clients", "99",
+                        "--password", "secret")
+    with server.connect() as connection:
+        connection.call("AUTH", "secret")
+        connection.call("CREATE", "things", SCHEMA)
+        connection.call("CONFIG", "SET", "snapshot-keep", "5", "slowlog-entries", "7")
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        connection.call("CONFIG", "SET", "snapshot-keep", "6")
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    done = run_aisle("restore", path, "--data", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "new" / "aisle.conf").read_text()
+    assert sorted(text.splitlines()[1:]) == [
+        "max-limit = 77", "retention = 2h", "snapshot-keep = 5"]
+    assert "secret" not in text
+
+    def settings(connection):
+        return [as_map(connection.call("CONFIG", "GET", name))[name] for name in
+                ("retention", "max-limit", "snapshot-keep", "maxclients")]
+
+    other = Server(tmp_path / "new").start()
+    try:
+        with other.connect() as connection:
+            usual = settings(connection)
+            assert usual[:3] == ["2h", "77", "5"] and usual[3] != "99"
+        other.restart("--snapshot-keep", "3")
+        with other.connect() as connection:
+            assert settings(connection)[:3] == ["2h", "77", "3"]
+    finally:
+        other.remove()
