@@ -1,5 +1,6 @@
 /// What the server asks of the engine. Each closure may be called on any thread and must not block
-/// for more than about a millisecond, except `shutdown`, `saveAccounts`, `loadAccounts` and `saveOptions`.
+/// for more than about a millisecond, except `shutdown`, `saveAccounts`, `loadAccounts` and
+/// `saveOptions`.
 package struct ServerHooks: Sendable {
     /// A section of `INFO`: its title and `key:value` lines, in order.
     package struct Section: Sendable {

@@ -210,8 +210,8 @@ struct RestoreCommand: ParsableCommand {
         abstract: "Make a data directory of a snapshot's file.",
         discussion: """
             The directory must be new or empty. --at takes a version, or milliseconds after 1970 \
-            with ms behind them. Settings that belong to the data, such as retention and the bounds \
-            of requests, come with it in aisle.conf; flags and the environment still go before them.
+            with ms behind them. Settings that belong to the data, such as retention, come with it \
+            in aisle.conf; flags and the environment go before them.
 
             Example: aisle restore before-sale.snap --data /var/lib/aisle
             """

@@ -546,3 +546,32 @@ def test_settings_of_the_data_come_with_a_restore(own_server, tmp_path):
             assert settings(connection)[:3] == ["2h", "77", "3"]
     finally:
         other.remove()
+
+
+def test_a_damaged_index_of_vectors_is_made_anew_behind_the_start(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 400, seed=51)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        fill(connection, 30, seed=52, start=390)
+        before = answers(connection)
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    with open(path, "rb") as file:
+        whole = file.read()
+    place = 96
+    for identity, blocks in snapshot_format.read(whole)[1]:
+        if identity[0] == 5:
+            break
+        place += sum(16 + len(body) for _, _, body in blocks)
+    server.kill()
+    with open(path, "wb") as file:
+        file.write(whole[:place + 20] + bytes([whole[place + 20] ^ 1]) + whole[place + 21:])
+    server.start()
+    with server.connect() as connection:
+        assert answers(connection) == before
+        job = next(as_map(row) for row in connection.call("JOBS")
+                   if as_map(row)["kind"] == "REBUILD")
+        assert wait(connection, job["id"])["state"] == "done"
+        assert answers(connection) == before
+        assert info(connection, "recovery_snapshot") == "one"

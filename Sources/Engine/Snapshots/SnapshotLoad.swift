@@ -14,7 +14,7 @@ struct SnapshotLoad {
         var catalog: Catalog
         /// Collections that must be built from the log.
         var missing: Set<UInt32> = []
-        /// Indexes that must be filled anew: by collection and partition.
+        /// Indexes that must be filled anew before anybody asks: by collection and partition.
         var unfilled: [(view: CollectionView, partition: Int, fields: [FieldNumber])] = []
         var books: SnapshotBooks
         /// Whether the books are of the collections that there are: else superseded entries have to
@@ -57,9 +57,8 @@ struct SnapshotLoad {
                 if field.hasEntries, !read(field, .column, file, room, progress) {
                     unfilled.append(field.number)
                 }
-                if field.hasVectorIndex, !read(field, .vectors, file, room, progress) {
-                    unfilled.append(field.number)
-                }
+                // Without it lookups compare stored vectors, and a job makes it anew.
+                if field.hasVectorIndex { _ = read(field, .vectors, file, room, progress) }
                 if field.hasPlaceIndex, !read(field, .places, file, room, progress) {
                     unfilled.append(field.number)
                 }
@@ -145,8 +144,10 @@ struct SnapshotLoad {
                 collections[name] = view.withEmptyPartitions()
             }
         }
-        for task in tasks where !missing.contains(task.view.id) && !task.unfilled.isEmpty {
-            outcome.unfilled.append((task.view, task.index, task.unfilled))
+        for task in tasks where !missing.contains(task.view.id) {
+            if !task.unfilled.isEmpty {
+                outcome.unfilled.append((task.view, task.index, task.unfilled))
+            }
             guard !task.notes.isEmpty else { continue }
             outcome.notes.append(
                 "\(task.view.name), partition \(task.index): "
