@@ -332,4 +332,61 @@ import Testing
         #expect(try answers(harness, seed: 3) == before)
         #expect(harness.engine.shared.snapshots.figures.failedCount == 0)
     }
+
+    /// What lookups say without versions, which a restore moves.
+    private func withoutVersions(_ answers: String) -> [String] {
+        answers.split(separator: "\n").map { line in
+            let words = line.split(separator: " ", maxSplits: 2)
+            return words.count == 3 && UInt64(words[1]) != nil
+                ? "\(words[0]) \(words[2])" : String(line)
+        }
+    }
+
+    /// Goal: a restore on a running server takes the file's indexes where they fit, builds them
+    /// where not, and cannot be told from the other by any answer then or later.
+    @Test(arguments: [false, true])
+    func aRestoreTakesTheIndexesOfTheFile(isDamaged: Bool) throws {
+        var random = TestRandom()
+        print("seed \(random.seed)")
+        let harness = try EngineHarness(partitions: 3) { $0.retentionMilliseconds = 50 }
+        try harness.create("c", Self.schema)
+        try churn(harness, 700, &random, expiring: true)
+        try take(harness, "one")
+        let before = withoutVersions(try answers(harness, seed: 5))
+        if isDamaged {
+            let path = path(harness, "one")
+            let sections = try SnapshotFile(path: path).sections
+            let section = try #require(
+                sections.first { $0.id.kind == SectionKind.places.rawValue })
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes[Int(section.offset) + 40] ^= 1
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+        try churn(harness, 300, &random)
+        for _ in 0..<2 {
+            let status = harness.wait(
+                for: try harness.engine.restoreSnapshot("one", moment: .end, target: nil))
+            try #require(status.state == .done, "\(status.text)")
+            #expect(status.text.contains("built anew") == isDamaged, "\(status.text)")
+            #expect(withoutVersions(try answers(harness, seed: 5)) == before)
+            let vectors = harness.view.partitions.flatMap(\.vectorFields)
+            #expect(vectors.allSatisfy { $0.isReady })
+            let tail = vectors.reduce(0) { $0 + $1.index.tailCount }
+            #expect(isDamaged || tail == 0)
+        }
+        // Unique values and times to live came with it, and it lives on.
+        let holder = try #require(before.first?.split(separator: " ").first)
+        let taken = harness.write(
+            .one(try harness.put("another", "{\"code\":\"of \(holder)\"}")))
+        #expect(taken.code == .duplicate)
+        try churn(harness, 200, &random)
+        let after = try answers(harness, seed: 6)
+        try harness.reopen()
+        #expect(try answers(harness, seed: 6) == after, "seed \(random.seed)")
+        let only = harness.wait(
+            for: try harness.engine.restoreSnapshot(
+                "one", moment: .end, target: RestoreJob.Target(source: "c", name: "c2")))
+        #expect(only.state == .done, "\(only.text)")
+        #expect(harness.view("c2").documentCount == before.count { $0.hasPrefix("product-") })
+    }
 }

@@ -27,28 +27,38 @@ struct SnapshotLoad {
     /// One partition to load.
     // SAFETY of `@unchecked Sendable`: one thread works on a task, and the others look at it when
     // that is done.
-    private final class Task: @unchecked Sendable {
+    final class Task: @unchecked Sendable {
         let view: CollectionView
         let index: Int
+        /// The collection's number in the file.
+        let section: UInt32
         var failure: SectionError?
         var unfilled: [FieldNumber] = []
         var notes: [String] = []
+        private var hasRun = false
 
-        init(_ view: CollectionView, _ index: Int) {
+        init(_ view: CollectionView, _ index: Int, section: UInt32? = nil) {
             self.view = view
             self.index = index
+            self.section = section ?? view.id
+        }
+
+        /// Whether all of it was read.
+        var isComplete: Bool {
+            hasRun && failure == nil && unfilled.isEmpty && notes.isEmpty
         }
 
         var partition: CollectionPartition { view.partitions[index] }
 
         func run(_ file: SnapshotFile, _ progress: StartProgress) {
+            hasRun = true
             let room: SnapshotRoom
             do throws(SectionError) {
                 room = try SnapshotRoom()
-                let base = SectionID(.base, collection: view.id, partition: index)
-                guard let section = file.section(base) else { throw .length }
-                try partition.readBase(from: file.source(section, room: room))
-                progress.didLoad(Int(section.byteCount))
+                let base = SectionID(.base, collection: section, partition: index)
+                guard let entry = file.section(base) else { throw .length }
+                try partition.readBase(from: file.source(entry, room: room))
+                progress.didLoad(Int(entry.byteCount))
             } catch {
                 failure = error
                 return
@@ -73,8 +83,8 @@ struct SnapshotLoad {
             _ progress: StartProgress
         ) -> Bool {
             let id = SectionID(
-                kind, collection: view.id, partition: index, field: field.number)
-            guard let section = file.section(id), section.shape == field.shape else {
+                kind, collection: section, partition: index, field: field.number)
+            guard let entry = file.section(id), entry.shape == field.shape else {
                 partition.beginFilling(field)
                 // Files of before there were sections of places and hours have none.
                 if file.section(id) != nil || kind == .column || kind == .vectors {
@@ -83,14 +93,14 @@ struct SnapshotLoad {
                 return false
             }
             do throws(SectionError) {
-                let source = try file.source(section, room: room)
+                let source = try file.source(entry, room: room)
                 switch kind {
                 case .column: try partition.readColumn(field, from: source)
                 case .places: try partition.readPlaces(field, from: source)
                 case .hours: try partition.readHours(field, from: source)
                 default: try partition.readVectors(field, from: source)
                 }
-                progress.didLoad(Int(section.byteCount))
+                progress.didLoad(Int(entry.byteCount))
                 return true
             } catch {
                 partition.beginFilling(field)

@@ -52,6 +52,9 @@ struct SnapshotLog {
         }
     }
 
+    /// Whether nothing but one file is read.
+    var isOneFile: Bool { parts.count == 1 && !file.header.hasBase }
+
     /// Bytes that a walk over entries and vectors reads.
     var byteCount: Int {
         parts.reduce(0) { sum, part in
