@@ -190,15 +190,14 @@ let package = Package(
         .testTarget(
             name: "PartitionTests",
             dependencies: [
-                "Partition", "ColumnIndex", "GeoIndex", "Query", "Schema", "Documents",
-                "Primitives",
-                "TestSupport",
+                "Partition", "ColumnIndex", "GeoIndex", "HoursIndex", "Query", "Schema",
+                "Documents", "Primitives", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Partition", "DocumentStore", "Snapshot", "Query", "Schema",
+                "Engine", "Partition", "HoursIndex", "DocumentStore", "Snapshot", "Query", "Schema",
                 "Documents", "Primitives", "TestSupport",
             ],
             swiftSettings: strict),

@@ -367,7 +367,7 @@ extension CommandTable {
                 syntax: "SNAPSHOT <subcommand>",
                 complexity: "O(data), in the background",
                 subcommands: [
-                    "CREATE [name]", "LIST", "VERIFY name", "DROP name",
+                    "CREATE [name] [INCREMENTAL]", "LIST", "VERIFY name", "DROP name",
                     "RESTORE name [AT version|time] [AS c2 [ONLY c]]",
                 ],
                 example: ("SNAPSHOT CREATE before-sale", "1")

@@ -22,14 +22,19 @@ extension DataHandler {
         }
         let id: UInt64
         if request.equals(1, "CREATE") {
-            if request.count != 2 { try expect(request, 3, "CREATE [name]") }
-            let name = request.count > 2 ? request.string(2) : nil
+            let isIncremental =
+                request.count > 2 && request.equals(request.count - 1, "INCREMENTAL")
+            let count = request.count - (isIncremental ? 1 : 0)
+            guard count <= 3 else {
+                throw EngineError(.syntax, "SNAPSHOT", "is CREATE [name] [INCREMENTAL]")
+            }
+            let name = count > 2 ? request.string(2) : nil
             if let name, name.hasPrefix(SnapshotShelf.automaticPrefix) {
                 throw EngineError(
                     .invalid, "name",
                     "\(SnapshotShelf.automaticPrefix)… are the server's own, which it drops")
             }
-            id = try engine.takeSnapshot(name: name)
+            id = try engine.takeSnapshot(name: name, isIncremental: isIncremental)
         } else if request.equals(1, "VERIFY") {
             try expect(request, 3, "VERIFY name")
             id = try engine.verifySnapshot(request.string(2))
@@ -110,7 +115,7 @@ extension DataHandler {
         let items = engine.shared.snapshots.items
         reply.array(items.count)
         for item in items {
-            reply.map(6)
+            reply.map(7)
             reply.bulk("name")
             reply.bulk(item.name)
             reply.bulk("version")
@@ -120,9 +125,11 @@ extension DataHandler {
             reply.bulk("bytes")
             reply.integer(item.byteCount)
             reply.bulk("documents")
-            reply.bulk(item.header.map { $0.hasEntries ? "yes" : "no" } ?? "")
+            reply.bulk(item.header.map { $0.hasEntries || $0.hasBase ? "yes" : "no" } ?? "")
             reply.bulk("state")
             reply.bulk(item.problem == nil ? "ok" : "damaged")
+            reply.bulk("base")
+            reply.bulk(item.origin?.name ?? "")
         }
     }
 }

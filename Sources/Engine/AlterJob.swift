@@ -69,7 +69,10 @@ package struct AlterJob: Sendable {
         try swap(plan, view.id, checkedUpTo, context)
         do {
             try fill(plan.columnsToBuild, plan.schema, view.id, context)
-            try bringVectors(plan.vectorsToBuild, plan.schema, view.id, context)
+            if !plan.vectorsToBuild.isEmpty {
+                try VectorFilling(fields: plan.vectorsToBuild, schema: plan.schema)
+                    .run(try self.view(view.id, context), context)
+            }
             try bringPlaces(
                 plan.placesToBuild + plan.hoursToBuild, plan.schema, view.id, context)
             try gatherUniques(plan.uniqueToBuild, view.id, context)
@@ -233,34 +236,6 @@ package struct AlterJob: Sendable {
         }
     }
 
-    /// Brings the vectors of live rows into the indexes that were added; writes bring their own.
-    private func bringVectors(
-        _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext
-    ) throws {
-        guard !fields.isEmpty else { return }
-        let view = try view(id, context)
-        let total = view.documentCount
-        var seen = 0
-        for partition in view.partitions {
-            var slot: Slot = 0
-            while true {
-                let rows = partition.liveRows(from: &slot, after: .zero, limit: Self.slice)
-                if rows.isEmpty { break }
-                // Nothing that is live now is trimmed before it is read.
-                let version = context.read.pins.acquire()
-                defer { context.read.pins.release(version) }
-                let found = try vectors(of: rows, fields, schema, context)
-                partition.lock.lockForWriting()
-                for row in found { partition.backfill(row.slot, key: row.key, row.arrivals) }
-                partition.lock.unlock()
-                context.engine.wakeBuilders()
-                seen += rows.count
-                context.progress(min(seen, total), of: total)
-                try context.checkpoint()
-            }
-        }
-    }
-
     /// Brings the places and hours of all rows into the indexes that were added; writes bring their
     /// own.
     private func bringPlaces(
@@ -290,42 +265,6 @@ package struct AlterJob: Sendable {
                 try context.checkpoint(pinning: &version)
             }
         }
-    }
-
-    private func vectors(
-        of rows: [(slot: Slot, key: LogKey)], _ fields: [FieldNumber], _ schema: Schema,
-        _ context: JobContext
-    ) throws -> [(slot: Slot, key: LogKey, arrivals: [VectorArrival])] {
-        let preparer = DocumentPreparer()
-        let depth = context.engine.shared.options.limits.documentDepthMax + 1
-        var found: [(slot: Slot, key: LogKey, arrivals: [VectorArrival])] = []
-        for row in rows {
-            var references: [VectorReference] = []
-            var arrivals: [VectorArrival] = []
-            let isThere: Bool? = try context.read.withEntryIfThere(row.key) { entry in
-                references = entry.vectors.filter { fields.contains($0.field) }
-                guard let root = try? context.read.parser.parse(entry.document, depthMax: depth)
-                else { return true }
-                // Members that were there before the field was declared.
-                let document = preparer.extract(
-                    from: root, minified: context.read.parser.minified, schema: schema)
-                arrivals = document.vectors.filter { fields.contains($0.field) }.map {
-                    VectorArrival(field: $0.field, source: row.key, values: $0.values)
-                }
-                return true
-            }
-            // Replaced and trimmed since it was listed.
-            if isThere == nil { continue }
-            for reference in references {
-                guard let values = try? context.read.vector(reference) else { continue }
-                arrivals.append(
-                    VectorArrival(
-                        field: reference.field, source: reference.key, values: values))
-            }
-            if !arrivals.isEmpty { found.append((row.slot, row.key, arrivals)) }
-        }
-        context.read.endTransaction()
-        return found
     }
 
     private func extract(
@@ -441,7 +380,7 @@ package struct AlterJob: Sendable {
                 partition.lock.lockForWriting()
                 defer { partition.lock.unlock() }
                 for number in plan.columnsToBuild { partition.dropColumn(number) }
-                partition.dropUnreadyVectors()
+                partition.dropUnreadyVectors(unlessOf: old.schema)
                 partition.dropUnreadyPlaces()
                 for number in lost {
                     guard let field = old.schema.field(numbered: number) else { continue }

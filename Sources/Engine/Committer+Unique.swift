@@ -142,6 +142,13 @@ extension Committer {
     ///
     /// - Complexity: O(documents × unique fields).
     func rebuildUniques(_ view: CollectionView) {
+        uniques[view.id] = Self.uniqueTables(of: view)
+    }
+
+    /// A collection's unique tables, of its live rows. REQUIRES: nobody changes them meanwhile.
+    ///
+    /// - Complexity: O(documents × unique fields).
+    static func uniqueTables(of view: CollectionView) -> [FieldNumber: UniqueTable] {
         var tables: [FieldNumber: UniqueTable] = [:]
         for field in view.trackedUniques {
             var table = UniqueTable()
@@ -154,7 +161,7 @@ extension Committer {
             }
             tables[field] = table
         }
-        uniques[view.id] = tables
+        return tables
     }
 
     /// Adds rows of a unique field that is being built. Rows that were replaced since they were

@@ -111,6 +111,7 @@ package final class Engine: Sendable {
         recallThread.start()
         committer.start()
         runner.start(self)
+        rebuildIndexes()
         resumePendingChanges(opened.pending)
         if begun.hasOrphans {
             let id = shared.jobs.add(kind: "CLEAN", collection: "")

@@ -100,7 +100,9 @@ extension Engine {
                 state.done += max(0, vectors.index.liveCount - vectors.index.tailCount)
                 if !vectors.isReady || vectors.index.tailCount > 0 { state.isReady = false }
             } else {
+                // Brought in by a job: none is linked yet that lookups would use.
                 state.isReady = false
+                state.of += partition.documentCount
             }
             partition.lock.unlock()
         }

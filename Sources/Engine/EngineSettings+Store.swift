@@ -27,6 +27,9 @@ extension Engine {
         }
     }
 
+    /// Under which the settings that belong to the data are saved: lines of a configuration file.
+    package static let optionsName = "options"
+
     /// The key under which cursors are signed: made once per data directory, so that cursors
     /// survive a restart.
     package var cursorSecret: (UInt64, UInt64) {

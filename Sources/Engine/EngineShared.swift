@@ -50,6 +50,9 @@ package final class EngineShared: Sendable {
     let bookByteCount = Atomic<Int>(0)
     /// Bytes of partitions that a job builds beside the live ones.
     let buildingByteCount = Atomic<Int>(0)
+    /// Whether some index of vectors is being made anew since the start, so that lookups have to
+    /// see whether it is theirs.
+    let isRebuilding = Atomic<Bool>(false)
 
     init(options: EngineOptions, catalog: Catalog, hashSeed: UInt64) {
         self.options = options

@@ -150,6 +150,18 @@ package final class JobContext {
         }
     }
 
+    /// Shows progress, from any thread.
+    var reporter: @Sendable (_ done: Int, _ total: Int) -> Void {
+        { [jobs = engine.shared.jobs, id] done, total in
+            jobs.update(id) { job in (job.done, job.of) = (done, total) }
+        }
+    }
+
+    /// Whether the job should end, for any thread: ``checkpoint()`` will throw then.
+    var stopped: @Sendable () -> Bool {
+        { [jobs = engine.shared.jobs, runner, id] in runner.isStopping || jobs.isCancelled(id) }
+    }
+
     /// Waits while paused; other jobs have their turn meanwhile, and may change the catalogue. Call
     /// between slices, without locks.
     ///

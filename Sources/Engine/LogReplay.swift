@@ -21,6 +21,8 @@ struct LogReplay {
     let catalog: Catalog
     let limits: Limits
     var progress: StartProgress?
+    /// Told by each thread after each slice how many entries it read; false ends the thread early.
+    var goesOn: (@Sendable (Int) -> Bool)?
 
     /// What the first pass learns.
     struct Books {
@@ -163,7 +165,11 @@ final class ReplayShare: @unchecked Sendable {
         do throws(StoreError) {
             let reader = try replay.store.makeReader()
             var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
-            while let from = next { next = try slice(from: from, reader) }
+            while let from = next {
+                let before = entryCount
+                next = try slice(from: from, reader)
+                if let goesOn = replay.goesOn, !goesOn(entryCount - before) { return }
+            }
         } catch {
             failure = error
         }

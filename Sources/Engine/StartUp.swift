@@ -45,7 +45,8 @@ struct StartUp {
             item.problem.map { "snapshot \(item.name) cannot be used: \($0)" }
         }
         for item in items {
-            guard let header = item.header else { continue }
+            // One that goes on from another holds entries that the log has as well.
+            guard let header = item.header, !header.hasBase else { continue }
             if let reason = try refusal(header) {
                 notes.append("snapshot \(item.name) is passed over: \(reason)")
                 continue
@@ -68,22 +69,13 @@ struct StartUp {
 
     /// Why a snapshot does not fit the log; nil if it does.
     private func refusal(_ header: SnapshotHeader) throws(StoreError) -> String? {
-        if header.identity != meta.hashSeed { return "it is of another data directory" }
         if Int(header.partitionCount) != meta.options.partitionCount {
             return "it has \(header.partitionCount) partitions"
         }
-        if header.lastKey > last || header.version > last.version {
-            return "it is newer than the log"
-        }
-        if meta.trimHorizon > header.version.rawValue { return "the log behind it was trimmed" }
         try reader.begin()
         defer { reader.end() }
-        if header.lastChecksum != 0, let entry = try reader.get(header.lastKey),
-            entry.checksum != header.lastChecksum
-        {
-            return "the log is another one"
-        }
-        return nil
+        return try header.refusal(
+            identity: meta.hashSeed, trimHorizon: Version(meta.trimHorizon), last: last, reader)
     }
 
     private func replay(_ catalog: Catalog) -> LogReplay {
@@ -185,5 +177,22 @@ extension Catalog {
         Catalog(
             collections: collections.filter { isIncluded($0.value) }, aliases: aliases,
             generation: generation)
+    }
+}
+
+extension SnapshotHeader {
+    /// Why a data directory's log cannot go on from the snapshot; nil if it can.
+    ///
+    /// REQUIRES: the reader is in a transaction.
+    func refusal(
+        identity known: UInt64, trimHorizon: Version, last: LogKey, _ reader: LogReader
+    ) throws(StoreError) -> String? {
+        if identity != known { return "it is of another data directory" }
+        if lastKey > last || version > last.version { return "it is newer than the log" }
+        if trimHorizon > version { return "the log behind it was trimmed" }
+        if lastChecksum != 0, let entry = try reader.get(lastKey), entry.checksum != lastChecksum {
+            return "the log is another one"
+        }
+        return nil
     }
 }

@@ -277,7 +277,7 @@ struct CellList: ~Copyable {
     static let zoneCount = 96
 
     let zones: UnsafeMutablePointer<CellZone>
-    private(set) var count = 0
+    var count = 0
 
     init() {
         zones = .allocate(capacity: CellList.zoneCount)

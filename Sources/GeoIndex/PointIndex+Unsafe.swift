@@ -35,11 +35,12 @@ package final class PointIndex {
     var list = CellList()
     var positions = GrowingBuffer<SpherePoint>()
     var extra = GrowingBuffer<Extra>(capacity: 4)
-    private var extraFree = PointIndex.none
+    /// The first free place in `extra`.
+    var extraFree = PointIndex.none
     /// The first further point of each slot that has any.
     var extraHead: [Slot: UInt32] = [:]
     /// Slots with at least one point.
-    package private(set) var slotCount = 0
+    package internal(set) var slotCount = 0
 
     package init() {}
 
@@ -54,7 +55,7 @@ package final class PointIndex {
         list.byteCount + positions.byteCount + extra.byteCount + extraHead.capacity * 12
     }
 
-    private static var absent: SpherePoint { SpherePoint(x: .nan, y: 0, z: 0) }
+    static var absent: SpherePoint { SpherePoint(x: .nan, y: 0, z: 0) }
 
     /// The first point of a slot; nil if it has none. - Complexity: O(1).
     package func position(of slot: Slot) -> SpherePoint? {
@@ -128,11 +129,16 @@ package final class PointIndex {
 
     private func insert(_ cell: CellID, _ number: UInt32, _ p: SpherePoint) {
         let at = list.insert(cell.rawValue, number)
+        extend(at, p)
+        refresh(at.zone, at.group)
+    }
+
+    /// Lets the boxes around a pair hold its point.
+    @inline(__always) func extend(_ at: CellCursor, _ p: SpherePoint) {
         let packed = ZoneFrame.packed(ZoneFrame.all[at.zone].local(p))
         let group = list.zones[at.zone].groups[at.group]
         group.pointee.chunks[at.chunk].box.extend(packed)
         list.zones[at.zone].boxes[at.group].extend(packed)
-        refresh(at.zone, at.group)
     }
 
     /// Takes all points of a slot out; false if it had none.

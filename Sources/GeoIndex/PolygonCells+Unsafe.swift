@@ -14,6 +14,8 @@ package final class PolygonCells: @unchecked Sendable {
         var edgeStart: UInt32
         var edgeCount: UInt16
         var kind: Kind
+        /// Zero: without padding the record can be written as it is.
+        var reserved: UInt8 = 0
     }
 
     enum Kind: UInt8, BitwiseCopyable {
@@ -27,8 +29,8 @@ package final class PolygonCells: @unchecked Sendable {
 
     package let polygon: Polygon
     // SAFETY: both are filled in init and not changed after it.
-    private var entryBuffer: GrowingBuffer<Entry>
-    private var edgeBuffer: GrowingBuffer<UInt32>
+    var entryBuffer: GrowingBuffer<Entry>
+    var edgeBuffer: GrowingBuffer<UInt32>
 
     /// - Complexity: O(edges · levels), and at least about ten cells.
     package convenience init(_ polygon: Polygon) {
@@ -47,6 +49,16 @@ package final class PolygonCells: @unchecked Sendable {
         var all = UnsafeMutableBufferPointer(
             start: entryBuffer.base, count: entryBuffer.count)
         all.sort { $0.cell < $1.cell }
+    }
+
+    /// Cells that were made before: see ``read(from:)``.
+    init(
+        _ polygon: Polygon, entries: consuming GrowingBuffer<Entry>,
+        edges: consuming GrowingBuffer<UInt32>
+    ) {
+        self.polygon = polygon
+        entryBuffer = entries
+        edgeBuffer = edges
     }
 
     /// Cells.

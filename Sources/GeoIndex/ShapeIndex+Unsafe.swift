@@ -46,7 +46,7 @@ package enum ShapeRelation: Sendable {
 /// Threads: one writer or many readers, by the owner's lock; each reader has its own `GeoScratch`.
 package final class ShapeIndex {
     /// What a search needs of a shape without reference counts.
-    private struct Hot: BitwiseCopyable {
+    struct Hot: BitwiseCopyable {
         /// Nil for a cap and for no shape.
         var cells: Unmanaged<PolygonCells>?
         var center: SpherePoint
@@ -54,19 +54,19 @@ package final class ShapeIndex {
         var chord2: Double
     }
 
-    private static let absent = Hot(
+    static let absent = Hot(
         cells: nil, center: SpherePoint(x: 1, y: 0, z: 0), chord2: -1)
     private static let capCellCountMax = 16
 
-    private var list = CellList()
+    var list = CellList()
     /// Owns the shapes; `hot` has the same by slot.
-    private var shapes: [Slot: Shape] = [:]
-    private var hot = GrowingBuffer<Hot>()
+    var shapes: [Slot: Shape] = [:]
+    var hot = GrowingBuffer<Hot>()
     /// The cells of circles, which take a while to make.
-    private var capCells: [Slot: [CellID]] = [:]
+    var capCells: [Slot: [CellID]] = [:]
     /// Cells of each level in `list`, and a bit for each level that has any.
-    private var levelCounts = [Int](repeating: 0, count: 31)
-    private var levels: UInt32 = 0
+    var levelCounts = [Int](repeating: 0, count: 31)
+    var levels: UInt32 = 0
 
     package init() {}
 
@@ -103,6 +103,15 @@ package final class ShapeIndex {
         if case .cap = shape {
             capCells[slot] = covering.isEmpty ? ShapeIndex.covering(of: shape) : covering
         }
+        keep(slot, shape)
+        forEachCell(slot, shape) { cell in
+            list.insert(cell.rawValue, slot)
+            count(cell)
+        }
+    }
+
+    /// Takes a shape up, without its cells.
+    func keep(_ slot: Slot, _ shape: Shape) {
         hot.grow(to: Int(slot) + 1, filler: ShapeIndex.absent)
         shapes[slot] = shape
         switch shape {
@@ -114,11 +123,12 @@ package final class ShapeIndex {
         case .cap(let cap):
             hot[Int(slot)] = Hot(cells: nil, center: cap.center, chord2: cap.chord2)
         }
-        forEachCell(slot, shape) { cell in
-            list.insert(cell.rawValue, slot)
-            levelCounts[cell.level] += 1
-            levels |= 1 << UInt32(cell.level)
-        }
+    }
+
+    /// Counts a cell that came into `list`.
+    func count(_ cell: CellID) {
+        levelCounts[cell.level] += 1
+        levels |= 1 << UInt32(cell.level)
     }
 
     /// Takes the shape of a slot out; false if it had none. - Complexity: O(cells · log n).

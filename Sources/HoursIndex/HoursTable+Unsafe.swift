@@ -36,19 +36,19 @@ package final class HoursTable {
         var next: Int32
     }
 
-    private var slots: UnsafeMutablePointer<UInt32>
-    private var slotCapacity: Int
-    private var patterns: UnsafeMutablePointer<Pattern>
-    private var patternCount = 0
-    private var patternCapacity: Int
-    private var free: [Int32] = []
-    private var index: [UInt64: Int32] = [:]
+    var slots: UnsafeMutablePointer<UInt32>
+    var slotCapacity: Int
+    var patterns: UnsafeMutablePointer<Pattern>
+    var patternCount = 0
+    var patternCapacity: Int
+    var free: [Int32] = []
+    var index: [UInt64: Int32] = [:]
     /// Rules by zone number; nil for a zone that this system does not know: never open.
-    private(set) var zones: [ZoneRules?] = []
-    private var zoneNumbers: [String: Int32] = [:]
-    private var wordByteCount = 0
+    var zones: [ZoneRules?] = []
+    var zoneNumbers: [String: Int32] = [:]
+    var wordByteCount = 0
     /// Slots that have hours.
-    package private(set) var count = 0
+    package internal(set) var count = 0
 
     package init() {
         slotCapacity = 64
@@ -97,7 +97,7 @@ package final class HoursTable {
         return true
     }
 
-    private func reserve(_ needed: Int) {
+    func reserve(_ needed: Int) {
         guard needed > slotCapacity else { return }
         let capacity = (max(needed, slotCapacity + slotCapacity / 2) + 63) / 64 * 64
         // SAFETY: all words are initialised: the old by copying, the rest with zeros.
@@ -108,7 +108,8 @@ package final class HoursTable {
         (slots, slotCapacity) = (larger, capacity)
     }
 
-    private func zone(named name: String) -> Int32 {
+    /// The number of a zone, a new one if it has none yet.
+    func zone(named name: String) -> Int32 {
         if let number = zoneNumbers[name] { return number }
         let number = Int32(zones.count)
         zones.append(ZoneDatabase.rules(named: name))
@@ -144,7 +145,7 @@ package final class HoursTable {
     }
 
     /// The number of a pattern that nobody uses; its record is initialised.
-    private func place() -> Int {
+    func place() -> Int {
         if let number = free.popLast() { return Int(number) }
         if patternCount == patternCapacity {
             // SAFETY: `patternCount` records are initialised and moved.

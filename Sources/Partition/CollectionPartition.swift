@@ -121,6 +121,8 @@ package final class CollectionPartition: @unchecked Sendable {
 
     package func addVectors(_ field: Field, isReady: Bool) {
         guard case .vector(let options) = field.type else { return }
+        // One index of a field is built at a time: this is the newer wish.
+        vectorFields.removeAll { !isReady && !$0.isReady && $0.field.number == field.number }
         vectorFields.append(
             VectorField(
                 field: field, options: options, seed: UInt64(field.number), isReady: isReady,
@@ -143,8 +145,14 @@ package final class CollectionPartition: @unchecked Sendable {
         vectorField(arrival.field).map { $0.index.canHold(arrival.values) } ?? true
     }
 
-    /// Gives up the indexes that an `ALTER` was building.
-    package func dropUnreadyVectors() { vectorFields.removeAll { !$0.isReady } }
+    /// Gives up the indexes that an `ALTER` was building, but not those that its old schema has
+    /// and that are being made anew.
+    package func dropUnreadyVectors(unlessOf old: Schema) {
+        vectorFields.removeAll { vectors in
+            let before = old.field(numbered: vectors.field.number)?.vectorOptions
+            return !vectors.isReady && before?.built != vectors.options.built
+        }
+    }
 
     /// Vectors that an index being built cannot hold.
     package func rejectedVectorCount(_ field: FieldNumber) -> Int {

@@ -8,9 +8,9 @@ package import Primitives
 /// more    further points of rows that have several
 /// ```
 package final class FlatPoints {
-    private let xs = GrowableBuffer<Double>(fill: .nan)
-    private let ys = GrowableBuffer<Double>(fill: .nan)
-    private var more: [Slot: [FlatPoint]] = [:]
+    let xs = GrowableBuffer<Double>(fill: .nan)
+    let ys = GrowableBuffer<Double>(fill: .nan)
+    var more: [Slot: [FlatPoint]] = [:]
 
     var byteCount: Int {
         xs.byteCount + ys.byteCount + more.values.reduce(0) { $0 + 32 + $1.count * 16 }

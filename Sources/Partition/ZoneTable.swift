@@ -17,18 +17,18 @@ import Primitives
 /// Invariant: a shape is in the index while some row in use has its set.
 final class ZoneTable {
     let index = ShapeIndex()
-    private let sets = GrowableBuffer<UInt32>(fill: ZoneTable.none)
-    private var rows: [Slot] = []
-    private var uses: [UInt32] = []
-    private var members: [[UInt32]] = []
-    private var owners: [UInt32] = []
-    private var freeSets: [UInt32] = []
-    private var freeShapes: [UInt32] = []
+    let sets = GrowableBuffer<UInt32>(fill: ZoneTable.none)
+    var rows: [Slot] = []
+    var uses: [UInt32] = []
+    var members: [[UInt32]] = []
+    var owners: [UInt32] = []
+    var freeSets: [UInt32] = []
+    var freeShapes: [UInt32] = []
 
     static var none: UInt32 { .max }
 
     /// Rows that have zones.
-    private(set) var rowCount = 0
+    var rowCount = 0
 
     var byteCount: Int {
         index.byteCount + sets.byteCount + members.count * 32 + owners.count * 4

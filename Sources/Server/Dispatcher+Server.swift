@@ -201,6 +201,9 @@ extension Dispatcher {
         }
         let settings = changed
         state.configuration.withLock { $0 = settings }
+        if names.contains(where: { Setting.named($0.0)?.isOfData == true }) {
+            state.hooks.saveOptions(settings.dataText)
+        }
         loop.adoptSettings()
         state.broadcast { $0.adoptSettings() }
         reply.ok()

@@ -57,6 +57,7 @@ package final class EngineDoor: Sendable {
         hooks.settingChanged = { [self] name, value in
             hooksNow?.settingChanged(name, value) ?? nil
         }
+        hooks.saveOptions = { [self] lines in hooksNow?.saveOptions(lines) }
         hooks.shutdown = { [self] save in hooksNow?.shutdown(save) }
         return hooks
     }

@@ -70,12 +70,25 @@ package final class EngineService: Sendable {
         hooks.canonicalCollection = { engine.shared.catalog.aliases[$0] }
         hooks.loadAccounts = { engine.setting("accounts") }
         hooks.saveAccounts = { bytes in engine.saveSetting("accounts", bytes) }
+        hooks.saveOptions = { Self.saveOptions($0, engine) }
         hooks.metrics = { EngineMetrics.text(engine) }
         hooks.shutdown = { [weak self] save in
             self?.savesAtStop.store(save, ordering: .relaxed)
         }
         hooks.settingChanged = { name, value in Self.apply(name, value, engine) }
         return hooks
+    }
+
+    /// Notes the settings that belong to the data beside it, so that snapshots hold them.
+    package func saveOptions(_ configuration: ServerConfiguration) {
+        Self.saveOptions(configuration.dataText, engine)
+    }
+
+    private static func saveOptions(_ lines: String, _ engine: Engine) {
+        let bytes = Array(lines.utf8)
+        if (engine.setting(Engine.optionsName) ?? []) == bytes { return }
+        // A disk that takes nothing now: the next start tries again.
+        _ = engine.saveSetting(Engine.optionsName, bytes)
     }
 
     private static func apply(_ name: String, _ value: String, _ engine: Engine) -> String? {

@@ -137,13 +137,34 @@ package struct ServerConfiguration: Sendable, Equatable {
     }
 
     /// The text of a file that gives these settings again: those that differ from the defaults.
-    package var fileText: String {
+    package var fileText: String { "# Written by CONFIG REWRITE.\n" + lines { _ in true } }
+
+    /// Lines of those that belong to the data, see ``Setting/isOfData``, and differ from the
+    /// defaults: what a snapshot holds.
+    package var dataText: String { lines(\.isOfData) }
+
+    private func lines(_ isIncluded: (Setting) -> Bool) -> String {
         let defaults = ServerConfiguration()
-        var text = "# Written by CONFIG REWRITE.\n"
-        for setting in Setting.all where setting.text(self) != setting.text(defaults) {
+        var text = ""
+        for setting in Setting.all
+        where isIncluded(setting) && setting.text(self) != setting.text(defaults) {
             text += "\(setting.name) = \(setting.text(self))\n"
         }
         return text
+    }
+
+    /// The text of a file for a data directory that is made of a snapshot, from what that holds.
+    /// Lines that are none of the data's settings, or of a later version, are left out.
+    package static func restoredText(_ lines: [UInt8]) -> String {
+        var configuration = ServerConfiguration()
+        for line in String(decoding: lines, as: UTF8.self).split(separator: "\n") {
+            guard let (name, value) = pair(line), let setting = Setting.named(name),
+                setting.isOfData
+            else { continue }
+            _ = setting.assign(&configuration, value)
+        }
+        let text = configuration.dataText
+        return text.isEmpty ? "" : "# Written by aisle restore, from the snapshot.\n" + text
     }
 }
 

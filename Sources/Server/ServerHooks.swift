@@ -1,5 +1,6 @@
 /// What the server asks of the engine. Each closure may be called on any thread and must not block
-/// for more than about a millisecond, except `shutdown`, `saveAccounts` and `loadAccounts`.
+/// for more than about a millisecond, except `shutdown`, `saveAccounts`, `loadAccounts` and
+/// `saveOptions`.
 package struct ServerHooks: Sendable {
     /// A section of `INFO`: its title and `key:value` lines, in order.
     package struct Section: Sendable {
@@ -36,6 +37,9 @@ package struct ServerHooks: Sendable {
     package var settingChanged: @Sendable (_ name: String, _ value: String) -> String? = { _, _ in
         nil
     }
+    /// Makes the settings that belong to the data durable beside it, as lines of a configuration
+    /// file: snapshots hold them.
+    package var saveOptions: @Sendable (_ lines: String) -> Void = { _ in }
     /// All connections are closed: make everything durable. `save` is `false` for `SHUTDOWN
     /// NOSAVE`.
     package var shutdown: @Sendable (_ save: Bool) -> Void = { _ in }

@@ -22,6 +22,15 @@ package struct Setting: Sendable {
         "AISLE_" + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
     }
 
+    /// Whether it says how the data is kept and asked for, rather than how this machine serves it:
+    /// a snapshot holds it, and a data directory that is made of one takes it on.
+    package var isOfData: Bool {
+        name.hasPrefix("snapshot-") || Self.ofData.contains(name)
+            || Self.bounds.contains { $0.name == name } && name != "commit-queue"
+    }
+
+    private static let ofData: Set<String> = ["retention", "retention-bytes", "durability"]
+
     /// The setting called `name`.
     package static func named(_ name: String) -> Setting? {
         let name = name.lowercased()

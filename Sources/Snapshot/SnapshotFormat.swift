@@ -14,6 +14,9 @@ package enum SnapshotError: Error, Equatable, Sendable {
     case damaged(Part)
     /// The library for compression has no memory.
     case outOfMemory
+    /// There is no file of the snapshot that this one goes on from, or another under its name.
+    case baseMissing(String)
+    case baseOther(String)
 
     /// Parts of a file.
     package enum Part: Equatable, Sendable {
@@ -42,6 +45,12 @@ package enum SectionKind: UInt16, Sendable, CaseIterable {
     case entries = 7
     /// Vectors as they were written, by entry.
     case originals = 8
+    /// The places of one field: points and zones.
+    case places = 9
+    /// The opening hours of one field.
+    case hours = 10
+    /// Which snapshot this one goes on from.
+    case origin = 11
 }
 
 /// Which section it is. Kinds that this program does not know are kept as numbers, and passed over.
@@ -84,10 +93,12 @@ package struct SnapshotHeader: Equatable, Sendable {
     package var partitionCount: UInt32
     /// Whether the file holds the log as well, so that it can stand alone.
     package var hasEntries: Bool
+    /// Whether the file goes on from another one: it holds the log since then, and no indexes.
+    package var hasBase: Bool
 
     package init(
         version: Version, lastKey: LogKey, lastChecksum: UInt32, createdMilliseconds: Int64,
-        identity: UInt64, partitionCount: UInt32, hasEntries: Bool
+        identity: UInt64, partitionCount: UInt32, hasEntries: Bool, hasBase: Bool = false
     ) {
         self.version = version
         self.lastKey = lastKey
@@ -96,6 +107,7 @@ package struct SnapshotHeader: Equatable, Sendable {
         self.identity = identity
         self.partitionCount = partitionCount
         self.hasEntries = hasEntries
+        self.hasBase = hasBase
     }
 }
 
@@ -204,7 +216,7 @@ extension SnapshotHeader {
         fields.add(identity)
         fields.add(partitionCount)
         fields.add(lastChecksum)
-        fields.add(UInt32(hasEntries ? 1 : 0))
+        fields.add(UInt32(hasEntries ? 1 : 0) | UInt32(hasBase ? 2 : 0))
         fields.seal(Layout.headerByteCount)
         return fields.bytes
     }
@@ -227,7 +239,8 @@ extension SnapshotHeader {
         identity = fields.next()
         partitionCount = fields.next()
         lastChecksum = fields.next()
-        hasEntries = fields.next(UInt32.self) & 1 == 1
+        let flags = fields.next(UInt32.self)
+        (hasEntries, hasBase) = (flags & 1 == 1, flags & 2 == 2)
     }
 }
 

@@ -34,6 +34,8 @@ package struct SnapshotShelf: Sendable {
         /// What its header says; nil where the file is not a whole snapshot.
         package var header: SnapshotHeader?
         package var problem: SnapshotError?
+        /// What it goes on from, if it does.
+        package var origin: SnapshotOrigin?
     }
 
     /// Whether a name may be one of a snapshot's: letters, digits, `-`, `_` and `.`, not first.
@@ -48,7 +50,9 @@ package struct SnapshotShelf: Sendable {
     }
 
     /// The file of a name that ``isName(_:)`` allows.
-    package func path(_ name: String) -> String { "\(directory)/\(name)\(Self.suffix)" }
+    package func path(_ name: String) -> String { "\(directory)/\(Self.fileName(name))" }
+
+    static func fileName(_ name: String) -> String { name + suffix }
 
     private func temporaryPath(_ name: String) -> String {
         "\(directory)/\(name)\(Self.unfinished)"
@@ -63,6 +67,7 @@ package struct SnapshotShelf: Sendable {
             do throws(SnapshotError) {
                 let file = try SnapshotFile(path: path(name))
                 (item.header, item.byteCount) = (file.header, file.fileByteCount)
+                item.origin = try file.origin()
             } catch {
                 item.problem = error
             }
@@ -72,6 +77,13 @@ package struct SnapshotShelf: Sendable {
             let one = (a.header?.version.rawValue ?? 0, a.header?.createdMilliseconds ?? 0)
             let other = (b.header?.version.rawValue ?? 0, b.header?.createdMilliseconds ?? 0)
             return one == other ? a.name < b.name : one > other
+        }
+        for index in items.indices where items[index].origin != nil {
+            do throws(SnapshotError) {
+                _ = try SnapshotChain(path: path(items[index].name))
+            } catch {
+                items[index].problem = error
+            }
         }
         return items
     }

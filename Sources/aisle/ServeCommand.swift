@@ -149,6 +149,7 @@ struct ServeCommand: ParsableCommand {
                     service.engine.shared.updateSettings {
                         $0.retentionByteCount = configuration.retentionBytes
                     }
+                    service.saveOptions(configuration)
                     opened.withLock { $0 = service }
                     // A stop that began meanwhile has ended the loops.
                     if !server.isStopping {

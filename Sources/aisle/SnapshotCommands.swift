@@ -4,6 +4,7 @@ import DocumentStore
 import Engine
 import Glibc
 import Primitives
+import Server
 import Snapshot
 
 /// `aisle snapshot`: snapshots of a running server, and files of them.
@@ -102,8 +103,14 @@ struct SnapshotCreate: ParsableCommand {
     @Argument(help: "Its name; made of the time where none is given.")
     var name: String?
 
+    @Flag(help: "Hold only what was written since the newest one, where that is smaller.")
+    var incremental = false
+
     func run() throws {
-        try SnapshotClient.run(connection, ["SNAPSHOT", "CREATE"] + (name.map { [$0] } ?? []))
+        try SnapshotClient.run(
+            connection,
+            ["SNAPSHOT", "CREATE"] + (name.map { [$0] } ?? [])
+                + (incremental ? ["INCREMENTAL"] : []))
     }
 }
 
@@ -118,7 +125,8 @@ struct SnapshotList: ParsableCommand {
         let reply = try SnapshotClient.call(connection, ["SNAPSHOT", "LIST"])
         guard case .array(let items) = reply else { return }
         for item in items {
-            let words = ["name", "version", "created", "bytes", "documents", "state"].map { key in
+            let words = ["name", "version", "created", "bytes", "documents", "state", "base"].map {
+                key in
                 let value = SnapshotClient.value(item, key)
                 return value?.text ?? value?.int.map { "\($0)" } ?? ""
             }
@@ -147,7 +155,7 @@ struct SnapshotVerify: ParsableCommand {
         }
         let opened = try SnapshotFiles.open(name)
         do {
-            try opened.verify()
+            try SnapshotChain(path: name).verify()
         } catch let error as SnapshotError {
             throw Failure(status: .partial, text: SnapshotFiles.text(error, name))
         }
@@ -167,7 +175,11 @@ struct SnapshotInspect: ParsableCommand {
         let header = file.header
         print("version \(header.version.rawValue), \(header.partitionCount) partitions")
         print("created \(header.createdMilliseconds) ms after 1970")
-        print(header.hasEntries ? "holds the log: can stand alone" : "indexes alone")
+        if let origin = try? file.origin() {
+            print("goes on from \(origin.name), version \(origin.version.rawValue)")
+        } else {
+            print(header.hasEntries ? "holds the log: can stand alone" : "indexes alone")
+        }
         print("kind\tcollection\tpartition\tfield\tbytes\tstored")
         for section in file.sections {
             let id = section.id
@@ -198,7 +210,8 @@ struct RestoreCommand: ParsableCommand {
         abstract: "Make a data directory of a snapshot's file.",
         discussion: """
             The directory must be new or empty. --at takes a version, or milliseconds after 1970 \
-            with ms behind them.
+            with ms behind them. Settings that belong to the data, such as retention, come with it \
+            in aisle.conf; flags and the environment go before them.
 
             Example: aisle restore before-sale.snap --data /var/lib/aisle
             """
@@ -227,8 +240,10 @@ struct RestoreCommand: ParsableCommand {
         }
         let isTerminal = isatty(2) == 1
         do {
-            let report = try DirectoryRestore(path: file, directory: data, moment: moment).run {
-                done, total in
+            let report = try DirectoryRestore(
+                path: file, directory: data, moment: moment,
+                configurationText: { ServerConfiguration.restoredText($0) }
+            ).run { done, total in
                 if isTerminal { SnapshotClient.show(done, total) }
             }
             if isTerminal { _ = write(2, "\n", 1) }
@@ -264,6 +279,10 @@ enum SnapshotFiles {
             "\(path) has format \(found); this version knows formats up to \(known)"
         case .damaged(let part): "\(path) is damaged: \(part.text)"
         case .outOfMemory: "\(path): out of memory"
+        case .baseMissing(let base):
+            "\(path) goes on from \(base), which is not in the same folder"
+        case .baseOther(let base):
+            "\(path) goes on from \(base), but the file of that name is another one"
         }
     }
 }

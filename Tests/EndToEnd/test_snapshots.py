@@ -1,5 +1,6 @@
 """Snapshots of a running server: taken, listed, checked, loaded at a start, restored elsewhere."""
 
+import json
 import os
 import random
 import time
@@ -381,3 +382,196 @@ def test_a_restore_keeps_to_the_accounts_collections(own_server):
         job = connection.call("SNAPSHOT", "RESTORE", "one", "AS", "shop2", "ONLY", "shop")
         assert wait(connection, job)["state"] == "done"
         assert connection.call("COUNT", "shop2", "{}") == 1
+
+
+PLACES = (
+    '{"fields":{"at":{"type":"geopoint","index":true,"radius":"km"},"km":{"type":"float"},'
+    '"area":{"type":"geoshape","index":true},"plan":{"type":"2d","index":true},'
+    '"open":{"type":"hours"}}}')
+
+
+def put_shops(connection, count, seed):
+    pick = random.Random(seed)
+    for number in range(count):
+        west, south = pick.randrange(-100, 90), pick.randrange(-60, 50)
+        ring = [[west, south], [west + 5, south], [west + 2, south + 4], [west, south]]
+        hour = pick.randrange(10)
+        connection.call("PUT", "shops", f"s{pick.randrange(count)}", json.dumps({
+            "at": [west, south], "km": pick.randrange(900), "plan": [west, south],
+            "area": {"type": "Polygon", "coordinates": [ring]},
+            "open": {"timezone": pick.choice(["UTC", "Asia/Tokyo"]),
+                     "weekly": {"mon": [[f"0{hour}:00", "21:00"]]}}}))
+
+
+def place_answers(connection):
+    said = []
+    for lon, lat in ((0, 0), (-80, 40), (60, -30)):
+        for words in (
+            ["NEARBY", "shops", str(lon), str(lat), "LIMIT", "20", "FIELD", "at"],
+            ["NEARBY", "shops", str(lon), str(lat), "RADIUS", "4000km", "LIMIT", "50",
+             "FIELD", "at", "OPEN", "2026-05-04T07:00:00Z"],
+            ["COVER", "shops", str(lon), str(lat), "FIELD", "at"],
+            ["COVER", "shops", str(lon + 2), str(lat + 1), "FIELD", "area"],
+            ["FIND", "shops", json.dumps({"plan": {"$geoWithin": {
+                "$box": [[lon - 20, lat - 20], [lon + 20, lat + 20]]}}}), "SORT", "_id"],
+        ):
+            reply = as_map(connection.call(*words))
+            said.append(repr({key: reply.get(key) for key in ("total", "hits")}))
+    return said
+
+
+def test_places_and_hours_come_from_the_snapshot(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "shops", PLACES)
+        put_shops(connection, 400, seed=21)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        put_shops(connection, 60, seed=22)
+        before = place_answers(connection)
+        assert sum("'total': 0" not in text for text in before) > 8
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    with open(path, "rb") as file:
+        whole = file.read()
+    _, sections = snapshot_format.read(whole)
+    kinds = [identity[0] for identity, _ in sections]
+    assert kinds.count(9) == 6 and kinds.count(10) == 2
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert place_answers(connection) == before
+        assert info(connection, "recovery_snapshot") == "one"
+    # Without one of them: that one is made anew from the documents.
+    for kind in (9, 10):
+        place = 96
+        for identity, blocks in sections:
+            if identity[0] == kind:
+                break
+            place += sum(16 + len(body) for _, _, body in blocks)
+        server.kill()
+        with open(path, "wb") as file:
+            file.write(whole[:place + 20] + bytes([whole[place + 20] ^ 1]) + whole[place + 21:])
+        server.start()
+        with server.connect() as connection:
+            assert place_answers(connection) == before
+            assert info(connection, "recovery_snapshot") == "one"
+
+
+def test_incremental_ones_hold_what_was_written_since(own_server, tmp_path):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 1_500, seed=31)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "s0"))
+        moments = []
+        for number in (1, 2, 3):
+            fill(connection, 20, seed=31 + number, start=number * 100)
+            connection.call("REMOVE", "things", f"t{number}")
+            words = ("CREATE", f"s{number}", "INCREMENTAL")
+            done = wait(connection, connection.call("SNAPSHOT", *words))
+            assert done["state"] == "done" and f"goes on from s{number - 1}" in done["text"]
+            moments.append((int(info(connection, "version")), answers(connection)))
+        rows = [as_map(row) for row in connection.call("SNAPSHOT", "LIST")]
+        assert [(row["name"], row["base"]) for row in rows] == [
+            ("s3", "s2"), ("s2", "s1"), ("s1", "s0"), ("s0", "")]
+        assert all(row["state"] == "ok" and row["documents"] == "yes" for row in rows)
+        assert sum(row["bytes"] for row in rows[:3]) * 2 < rows[3]["bytes"]
+        assert "4 files" in wait(connection, connection.call("SNAPSHOT", "VERIFY", "s3"))["text"]
+        assert connection.code("SNAPSHOT", "DROP", "s1") == "CONFLICT"
+        fill(connection, 50, seed=40, start=700)
+        # Back to a moment between, then to the end of the chain.
+        for words, expected in ((("AT", str(moments[1][0])), moments[1][1]), ((), moments[2][1])):
+            done = wait(connection, connection.call("SNAPSHOT", "RESTORE", "s3", *words))
+            assert done["state"] == "done", done["text"]
+            assert answers(connection) == expected
+        # What was restored is in the log, and goes on the chain or begins another.
+        done = wait(connection, connection.call("SNAPSHOT", "CREATE", "s4", "INCREMENTAL"))
+        assert done["state"] == "done", done["text"]
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert answers(connection) == moments[2][1]
+    folder = os.path.join(server.data, "snapshots")
+    path = os.path.join(folder, "s2.snap")
+    assert b"goes on from s1" in run_aisle("snapshot", "inspect", path).stdout
+    assert b"all good" in run_aisle("snapshot", "verify", "--file", path).stdout
+    done = run_aisle("restore", path, "--data", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    other = Server(tmp_path / "new").start()
+    try:
+        with other.connect() as connection:
+            assert answers(connection) == moments[1][1]
+            assert info(connection, "recovery_snapshot") == "restored"
+    finally:
+        other.remove()
+    os.remove(os.path.join(folder, "s1.snap"))
+    failed = run_aisle("restore", path, "--data", str(tmp_path / "none"))
+    assert failed.returncode == 3 and b"s1" in failed.stderr
+    server.restart(kill=True)
+    with server.connect() as connection:
+        rows = {as_map(row)["name"]: as_map(row)["state"]
+                for row in connection.call("SNAPSHOT", "LIST")}
+        assert rows["s0"] == "ok" and rows["s2"] == rows["s3"] == "damaged"
+        failed = wait(connection, connection.call("SNAPSHOT", "RESTORE", "s3"))
+        assert failed["state"] == "failed"
+        assert failed["text"].startswith("CORRUPT s3: goes on from s1")
+        assert answers(connection) == moments[2][1]
+
+
+def test_settings_of_the_data_come_with_a_restore(own_server, tmp_path):
+    server = own_server("--retention", "2h", "--max-limit", "77", "--max-clients", "99",
+                        "--password", "secret")
+    with server.connect() as connection:
+        connection.call("AUTH", "secret")
+        connection.call("CREATE", "things", SCHEMA)
+        connection.call("CONFIG", "SET", "snapshot-keep", "5", "slowlog-entries", "7")
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        connection.call("CONFIG", "SET", "snapshot-keep", "6")
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    done = run_aisle("restore", path, "--data", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "new" / "aisle.conf").read_text()
+    assert sorted(text.splitlines()[1:]) == [
+        "max-limit = 77", "retention = 2h", "snapshot-keep = 5"]
+    assert "secret" not in text
+
+    def settings(connection):
+        return [as_map(connection.call("CONFIG", "GET", name))[name] for name in
+                ("retention", "max-limit", "snapshot-keep", "maxclients")]
+
+    other = Server(tmp_path / "new").start()
+    try:
+        with other.connect() as connection:
+            usual = settings(connection)
+            assert usual[:3] == ["2h", "77", "5"] and usual[3] != "99"
+        other.restart("--snapshot-keep", "3")
+        with other.connect() as connection:
+            assert settings(connection)[:3] == ["2h", "77", "3"]
+    finally:
+        other.remove()
+
+
+def test_a_damaged_index_of_vectors_is_made_anew_behind_the_start(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 400, seed=51)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        fill(connection, 30, seed=52, start=390)
+        before = answers(connection)
+    path = os.path.join(server.data, "snapshots", "one.snap")
+    with open(path, "rb") as file:
+        whole = file.read()
+    place = 96
+    for identity, blocks in snapshot_format.read(whole)[1]:
+        if identity[0] == 5:
+            break
+        place += sum(16 + len(body) for _, _, body in blocks)
+    server.kill()
+    with open(path, "wb") as file:
+        file.write(whole[:place + 20] + bytes([whole[place + 20] ^ 1]) + whole[place + 21:])
+    server.start()
+    with server.connect() as connection:
+        assert answers(connection) == before
+        job = next(as_map(row) for row in connection.call("JOBS")
+                   if as_map(row)["kind"] == "REBUILD")
+        assert wait(connection, job["id"])["state"] == "done"
+        assert answers(connection) == before
+        assert info(connection, "recovery_snapshot") == "one"

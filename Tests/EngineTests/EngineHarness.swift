@@ -24,11 +24,12 @@ final class EngineHarness: @unchecked Sendable {
     private var options: EngineOptions
 
     init(
-        partitions: Int = 3, durability: Durability = .commit,
+        partitions: Int = 3, durability: Durability = .commit, directory known: String? = nil,
         _ change: (inout EngineOptions) -> Void = { _ in }
     ) throws {
         _ = Self.sweep
-        directory = NSTemporaryDirectory() + Self.prefix + "\(getpid())-" + UUID().uuidString
+        directory =
+            known ?? NSTemporaryDirectory() + Self.prefix + "\(getpid())-" + UUID().uuidString
         options = EngineOptions(directory: directory, partitionCount: partitions, loopCount: 2)
         options.durability = durability
         change(&options)
@@ -59,9 +60,22 @@ final class EngineHarness: @unchecked Sendable {
     }
 
     private func open() throws {
-        let engine = try Engine(options)
+        let engine = try Self.unlocked { try Engine(options) }
         opened = (engine, try engine.makeReadContext(loop: 0))
         listen()
+    }
+
+    /// A child that a test beside this one forks for its snapshot has this directory's lock too,
+    /// for the moment until it closes what it does not need.
+    private static func unlocked<T>(_ body: () throws -> T) throws -> T {
+        for _ in 0..<100 {
+            do {
+                return try body()
+            } catch StoreError.locked {
+                usleep(10_000)
+            }
+        }
+        return try body()
     }
 
     private func close() {

@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import HoursIndex
 import Primitives
 import Query
 import Schema
@@ -13,7 +14,7 @@ import Testing
 /// Goal: a start from a snapshot gives what a start from the log alone gives, whatever happened
 /// before, between and to the file.
 @Suite struct SnapshotTests {
-    private static let schema = """
+    static let schema = """
         {"fields":{"n":{"type":"int","index":true,"sort":true},
         "p":{"type":"decimal","scale":2,"index":true,"sort":true},
         "r":{"type":"float","index":true,"sort":true},"b":{"type":"bool","index":true},
@@ -23,7 +24,8 @@ import Testing
         "nums":{"type":"int","array":true,"index":true,"sort":true},
         "code":{"type":"keyword","unique":true},
         "v":{"type":"vector","dimensions":4,"metric":"l2",
-            "index":{"kind":"hnsw","m":4,"storage":"f32"}}}}
+            "index":{"kind":"hnsw","m":4,"storage":"f32"}},
+        \(TestData.placeFields)}}
         """
 
     private func churn(
@@ -38,7 +40,7 @@ import Testing
                 let patch = "{\"$set\":{\"n\":\(random.below(9))}}"
                 bodies.append(.one(try harness.patch(id, patch, upsert: true)))
             default:
-                var text = TestData.document(&random)
+                var text = TestData.placed(TestData.document(&random), &random)
                 let vector = (0..<4).map { _ in "\(random.below(9))" }.joined(separator: ",")
                 let rest = text == "{}" ? "}" : "," + text.dropFirst()
                 text = "{\"v\":[\(vector)],\"code\":\"of \(id)\"" + rest
@@ -64,6 +66,33 @@ import Testing
             let ids = outcome.hits.map { String(decoding: $0.id, as: UTF8.self) }
             lines.append("\(filter) \(sort): \(outcome.total) \(ids)")
         }
+        for _ in 0..<20 {
+            let (west, south) = (random.below(300) - 180, random.below(150) - 90)
+            let (east, north) = (west + random.below(60), south + random.below(30))
+            let field = random.pick(["at", "spots", "area", "plan"])
+            let shape = field == "area" || random.one(in: 2) ? "$polygon" : "$box"
+            let corners =
+                shape == "$box"
+                ? "[\(west),\(south)],[\(east),\(north)]"
+                : "[\(west),\(south)],[\(east + 1),\(south)],[\(west),\(north + 1)]"
+            let filter =
+                field == "area"
+                ? """
+                {"area":{"$geoIntersects":{"$geometry":{"type":"Polygon","coordinates":
+                [[\(corners),[\(west),\(south)]]]}}}}
+                """ : "{\"\(field)\":{\"$geoWithin\":{\"\(shape)\":[\(corners)]}}}"
+            let outcome = try harness.find(
+                try harness.request(filter, sort: "[\"_id\"]", limit: 500))
+            lines.append(
+                "\(filter): \(outcome.hits.map { String(decoding: $0.id, as: UTF8.self) })")
+        }
+        let open = harness.view.partitions.map { partition in
+            (0..<Slot(partition.slotBound)).count { slot in
+                partition.rows.live.test(slot)
+                    && partition.hoursFields.allSatisfy { $0.isReady && $0.table.hasHours(slot) }
+            }
+        }
+        lines.append("\(open.reduce(0, +)) with hours")
         return lines.joined(separator: "\n")
     }
 
@@ -143,7 +172,7 @@ import Testing
             let kind = SectionKind(rawValue: section.id.kind)
             switch kind {
             case .books: #expect(harness.engine.recovery.snapshot == nil)
-            case .base, .column, .vectors:
+            case .base, .column, .vectors, .places, .hours:
                 #expect(harness.engine.recovery.snapshot == "one")
                 #expect(!harness.engine.recovery.notes.isEmpty, "\(section.id)")
             default: #expect(harness.engine.recovery.snapshot == "one")
@@ -302,5 +331,62 @@ import Testing
         #expect(harness.engine.recovery.snapshot == "s4")
         #expect(try answers(harness, seed: 3) == before)
         #expect(harness.engine.shared.snapshots.figures.failedCount == 0)
+    }
+
+    /// What lookups say without versions, which a restore moves.
+    private func withoutVersions(_ answers: String) -> [String] {
+        answers.split(separator: "\n").map { line in
+            let words = line.split(separator: " ", maxSplits: 2)
+            return words.count == 3 && UInt64(words[1]) != nil
+                ? "\(words[0]) \(words[2])" : String(line)
+        }
+    }
+
+    /// Goal: a restore on a running server takes the file's indexes where they fit, builds them
+    /// where not, and cannot be told from the other by any answer then or later.
+    @Test(arguments: [false, true])
+    func aRestoreTakesTheIndexesOfTheFile(isDamaged: Bool) throws {
+        var random = TestRandom()
+        print("seed \(random.seed)")
+        let harness = try EngineHarness(partitions: 3) { $0.retentionMilliseconds = 50 }
+        try harness.create("c", Self.schema)
+        try churn(harness, 700, &random, expiring: true)
+        try take(harness, "one")
+        let before = withoutVersions(try answers(harness, seed: 5))
+        if isDamaged {
+            let path = path(harness, "one")
+            let sections = try SnapshotFile(path: path).sections
+            let section = try #require(
+                sections.first { $0.id.kind == SectionKind.places.rawValue })
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes[Int(section.offset) + 40] ^= 1
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+        try churn(harness, 300, &random)
+        for _ in 0..<2 {
+            let status = harness.wait(
+                for: try harness.engine.restoreSnapshot("one", moment: .end, target: nil))
+            try #require(status.state == .done, "\(status.text)")
+            #expect(status.text.contains("built anew") == isDamaged, "\(status.text)")
+            #expect(withoutVersions(try answers(harness, seed: 5)) == before)
+            let vectors = harness.view.partitions.flatMap(\.vectorFields)
+            #expect(vectors.allSatisfy { $0.isReady })
+            let tail = vectors.reduce(0) { $0 + $1.index.tailCount }
+            #expect(isDamaged || tail == 0)
+        }
+        // Unique values and times to live came with it, and it lives on.
+        let holder = try #require(before.first?.split(separator: " ").first)
+        let taken = harness.write(
+            .one(try harness.put("another", "{\"code\":\"of \(holder)\"}")))
+        #expect(taken.code == .duplicate)
+        try churn(harness, 200, &random)
+        let after = try answers(harness, seed: 6)
+        try harness.reopen()
+        #expect(try answers(harness, seed: 6) == after, "seed \(random.seed)")
+        let only = harness.wait(
+            for: try harness.engine.restoreSnapshot(
+                "one", moment: .end, target: RestoreJob.Target(source: "c", name: "c2")))
+        #expect(only.state == .done, "\(only.text)")
+        #expect(harness.view("c2").documentCount == before.count { $0.hasPrefix("product-") })
     }
 }

@@ -35,7 +35,10 @@ private let schema: Schema = {
         "nums":{"type":"int","array":true,"index":true,"sort":true},
         "h":{"type":"vector","dimensions":4,"metric":"cosine","index":{"kind":"hnsw","m":4}},
         "i":{"type":"vector","dimensions":4,"metric":"l2","index":{"kind":"ivf"}},
-        "f":{"type":"vector","dimensions":4,"metric":"ip","index":{"kind":"flat"}}}}
+        "f":{"type":"vector","dimensions":4,"metric":"ip","index":{"kind":"flat"}},
+        "at":{"type":"geopoint","array":true,"index":true},
+        "area":{"type":"geoshape","index":true},"plan":{"type":"2d","array":true,"index":true},
+        "open":{"type":"hours"}}}
         """
     guard let json = try? JSON(parsing: text), let schema = try? Schema(parsing: json) else {
         preconditionFailure("the schema is one")
@@ -43,14 +46,23 @@ private let schema: Schema = {
     return schema
 }()
 
+private let shapes = [
+    #""Polygon","coordinates":[[[0,0],[9,0],[4,8],[0,0]]]"#, #""Point","coordinates":[3,4]"#,
+]
+
 /// Six documents, of which one was replaced and one removed.
 private let base: [UInt8] = {
     let partition = CollectionPartition(schema: schema)
     let parser = JSONParser()
     for version in 1...8 {
         let id = Array("d\(version % 6)".utf8)
-        let text =
-            "{\"n\":\(version),\"k\":\"k\(version % 3)\",\"tags\":[\"a\",\"b\"],\"nums\":[1,\(version)]}"
+        let text = """
+            {"n":\(version),"k":"k\(version % 3)","tags":["a","b"],"nums":[1,\(version)],
+            "at":[[\(version),2],[3,\(version)]],"plan":[[1,2],[\(version),4]],
+            "area":{"type":\(shapes[version % 2])},
+            "open":{"timezone":"Europe/Berlin","weekly":{"mon":[["0\(version % 3):00","20:00"]]},
+            "exceptions":{"2026-12-25":[]}}}
+            """
         let prepared = try? DocumentPreparer().prepare(
             Array(text.utf8), schema: schema, parser: parser, nowMilliseconds: 0)
         let key = LogKey(version: Version(UInt64(version)), index: 0)
@@ -63,7 +75,8 @@ private let base: [UInt8] = {
         id.withUnsafeBytes { bytes in
             partition.apply(
                 id: bytes, hash: Hash64.hash(bytes), key: key,
-                prepared: version == 8 ? nil : prepared, vectors: version == 8 ? [] : arrivals)
+                prepared: version == 8 ? nil : prepared, vectors: version == 8 ? [] : arrivals,
+                places: version == 8 ? [] : prepared.map { PlaceArrival.all(of: $0) } ?? [])
         }
     }
     let sink = ByteSink()
@@ -88,6 +101,8 @@ private func writeSeeds(_ partition: CollectionPartition) {
         write(field.path, UInt8(index + 1)) { sink in
             if field.hasEntries { partition.writeColumn(field.number, to: sink) }
             partition.vectorField(field.number)?.write(to: sink)
+            partition.placeField(field.number)?.write(to: sink)
+            partition.hoursField(field.number)?.write(to: sink)
         }
     }
 }
@@ -121,6 +136,14 @@ private func accepted(_ choice: Int, _ bytes: [UInt8], _ base: [UInt8]) -> [UInt
     if field.hasEntries {
         guard (try? partition.readColumn(field, from: ByteSource(bytes))) != nil else { return nil }
         partition.writeColumn(field.number, to: sink)
+    } else if field.hasPlaceIndex {
+        guard (try? partition.readPlaces(field, from: ByteSource(bytes))) != nil else {
+            return nil
+        }
+        partition.placeField(field.number)?.write(to: sink)
+    } else if field.hasHours {
+        guard (try? partition.readHours(field, from: ByteSource(bytes))) != nil else { return nil }
+        partition.hoursField(field.number)?.write(to: sink)
     } else {
         guard (try? partition.readVectors(field, from: ByteSource(bytes))) != nil else {
             return nil

@@ -1,5 +1,7 @@
 import ColumnIndex
 import Documents
+import GeoIndex
+import HoursIndex
 import Primitives
 import Schema
 import TestSupport
@@ -22,7 +24,8 @@ import Testing
         "h":{"type":"vector","dimensions":4,"metric":"cosine","index":{"kind":"hnsw","m":4}},
         "i":{"type":"vector","dimensions":4,"metric":"l2",
             "index":{"kind":"ivf","numLists":16,"storage":"f32"}},
-        "f":{"type":"vector","dimensions":4,"metric":"ip","index":{"kind":"flat"}}}}
+        "f":{"type":"vector","dimensions":4,"metric":"ip","index":{"kind":"flat"}},
+        \(TestData.placeFields)}}
         """
 
     /// One step of a history, so that it can be taken twice.
@@ -34,11 +37,21 @@ import Testing
         var linkCount: Int
         var horizon: Version?
 
+        /// What the row brings; shapes that the row before had are taken over.
+        private func places(
+            _ partition: CollectionPartition, _ id: UnsafeRawBufferPointer
+        ) -> [PlaceArrival] {
+            guard let prepared else { return [] }
+            return PlaceArrival.all(of: prepared) {
+                partition.zones(of: id, hash: Hash64.hash(id, seed: 3), $0)
+            }
+        }
+
         func take(_ partition: CollectionPartition) {
             id.withUnsafeBytes { bytes in
                 partition.apply(
                     id: bytes, hash: Hash64.hash(bytes, seed: 3), key: key, prepared: prepared,
-                    vectors: arrivals)
+                    vectors: arrivals, places: places(partition, bytes))
             }
             for field in partition.vectorFields {
                 for _ in 0..<linkCount where field.index.planNext(partition.lock) {
@@ -58,7 +71,8 @@ import Testing
         return try versions.map { version in
             let id = TestData.id(&random, of: ids)
             let key = LogKey(version: Version(UInt64(version)), index: 0)
-            let text = random.one(in: 6) ? nil : TestData.document(&random)
+            let text =
+                random.one(in: 6) ? nil : TestData.placed(TestData.document(&random), &random)
             let prepared = try text.map {
                 try preparer.prepare(
                     Array($0.utf8), schema: schema, parser: parser, nowMilliseconds: 0)
@@ -100,6 +114,8 @@ import Testing
             let sink = ByteSink()
             if field.hasEntries { partition.writeColumn(field.number, to: sink) }
             if let vectors = partition.vectorField(field.number) { vectors.write(to: sink) }
+            partition.placeField(field.number)?.write(to: sink)
+            partition.hoursField(field.number)?.write(to: sink)
             if !sink.bytes.isEmpty { sections.append((field.path, sink.bytes)) }
         }
         return sections
@@ -117,6 +133,8 @@ import Testing
             let field = try #require(schema.field(at: name))
             if field.hasEntries { try partition.readColumn(field, from: ByteSource(bytes)) }
             if field.hasVectorIndex { try partition.readVectors(field, from: ByteSource(bytes)) }
+            if field.hasPlaceIndex { try partition.readPlaces(field, from: ByteSource(bytes)) }
+            if field.hasHours { try partition.readHours(field, from: ByteSource(bytes)) }
         }
         return partition
     }
@@ -143,6 +161,11 @@ import Testing
             }
         }
         partition.idOrder.checkInvariants()
+        for places in partition.placeFields {
+            places.points.checkInvariants()
+            places.zones.index.checkInvariants()
+        }
+        for hours in partition.hoursFields { hours.table.checkInvariants() }
     }
 
     @Test(arguments: [(0, 40), (1, 40), (40, 20), (1_500, 90), (6_000, 9_000)])
@@ -158,7 +181,7 @@ import Testing
             for step in past { step.take(first) }
         }
         let written = sections(first, schema)
-        #expect(written.count == 12)
+        #expect(written.count == 17)
         let second = try read(written, schema)
         check(second)
         let again = sections(second, schema)

@@ -89,6 +89,48 @@ package enum TestData {
         return "{" + members.joined(separator: ",") + "}"
     }
 
+    /// Fields for what ``placed(_:_:)`` adds to a document, as members of a schema's fields.
+    package static let placeFields = """
+        "at":{"type":"geopoint","index":true,"radius":"km"},"km":{"type":"float"},
+        "spots":{"type":"geopoint","array":true,"index":true},
+        "area":{"type":"geoshape","index":true},"plan":{"type":"2d","array":true,"index":true},
+        "open":{"type":"hours"}
+        """
+
+    /// A document with places and opening hours added; few different ones, so that rows share
+    /// some.
+    package static func placed(_ document: String, _ random: inout TestRandom) -> String {
+        var members: [String] = []
+        func point() -> String { "[\(random.below(7) * 50 - 150),\(random.below(5) * 40 - 80)]" }
+        func points() -> String {
+            (0..<random.below(4)).map { _ in point() }.joined(separator: ",")
+        }
+        if random.one(in: 2) {
+            members.append("\"at\":\(point()),\"km\":\(random.below(3) * 900)")
+        }
+        if random.one(in: 3) { members.append("\"spots\":[\(points())]") }
+        if random.one(in: 3) { members.append("\"plan\":[\(points())]") }
+        if random.one(in: 3) {
+            let (west, south) = (random.below(4) * 10, random.below(4) * 10)
+            let ring = "[\(west),\(south)],[\(west + 9),\(south)],[\(west + 4),\(south + 8)]"
+            let shape =
+                random.one(in: 3)
+                ? "\"Point\",\"coordinates\":[\(west),\(south)]"
+                : "\"Polygon\",\"coordinates\":[[\(ring),[\(west),\(south)]]]"
+            members.append("\"area\":{\"type\":\(shape)}")
+        }
+        if random.one(in: 3) {
+            let zone = random.pick(["UTC", "Europe/Berlin", "America/Chicago"])
+            let day = "\"2026-12-2\(random.below(5))\":[]"
+            members.append(
+                "\"open\":{\"timezone\":\"\(zone)\",\"weekly\":{\"mon\":"
+                    + "[[\"0\(random.below(9)):00\",\"20:00\"]]},\"exceptions\":{\(day)}}")
+        }
+        if members.isEmpty { return document }
+        let rest = document == "{}" ? "}" : "," + document.dropFirst()
+        return "{" + members.joined(separator: ",") + rest
+    }
+
     /// An id; many share a long beginning.
     package static func id(_ random: inout TestRandom, of count: Int) -> String {
         let number = random.below(count)

@@ -2,6 +2,7 @@ import Partition
 import Primitives
 import Query
 import Schema
+import Synchronization
 
 /// Carries out one lookup by nearness in slices, at one version.
 ///
@@ -15,8 +16,9 @@ import Schema
 /// - filter: which rows may be hits, as a bitmap for each partition.
 /// - exclude: which rows are no hits, where there are many.
 /// - search: the nearest of each partition; see ``NearestSearch``.
-/// - compare: every match by its stored vector, while no index of them is complete, or where the
-///   index holds only codes and all matches count.
+/// - compare: every match by its stored vector, while no index of them is complete (it is the
+///   field's first, or made anew after a start), or where the index holds only codes and all
+///   matches count.
 /// - originals: where the index holds only codes, the best are compared by the stored vectors.
 /// - rank: the partitions' hits merged and cut.
 /// - spread: hits chosen so that they differ, where it is asked for; see ``Spread``.
@@ -89,6 +91,11 @@ package final class SimilarExecution {
             preconditionFailure("a vector field")
         }
         self.options = options
+        // Before a version is pinned: an index that becomes complete behind that may lack rows
+        // that it sees.
+        let isRebuilding =
+            context.shared.isRebuilding.load(ordering: .acquiring)
+            && request.view.isRebuilding(request.field)
         self.isMeasured = isMeasured
         self.request = request
         self.context = context
@@ -116,7 +123,7 @@ package final class SimilarExecution {
             phase = .history
             self.history = try HistoryReader(history, context: context)
         }
-        if view.isBuildingFirstIndex(of: request.field) {
+        if isRebuilding || view.isBuildingFirstIndex(of: request.field) {
             unindexed = UnindexedVectors(context, request.field, options, view)
         } else {
             try bindIndexes()

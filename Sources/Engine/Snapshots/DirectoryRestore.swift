@@ -8,10 +8,15 @@ import Snapshot
     import Musl
 #endif
 
+/// Within the type `write` is its own.
+private func systemWrite(_ target: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+    write(target, bytes, count)
+}
+
 /// Makes a data directory of a snapshot's file alone: on this machine or another.
 ///
 /// ```
-/// DIR.restoring   log, meta table, a copy of the snapshot ── synced, renamed ──> DIR
+/// DIR.restoring   log, meta table, a copy of the snapshot, aisle.conf ── synced, renamed ──> DIR
 /// ```
 /// A start then takes the indexes from the copy: no graph is linked again, whatever the number of
 /// shards. A restore to an earlier moment has no copy: its indexes are built from the log.
@@ -19,9 +24,16 @@ package struct DirectoryRestore {
     let path: String
     let directory: String
     let moment: SnapshotMoment
+    let configurationText: @Sendable ([UInt8]) -> String
 
-    package init(path: String, directory: String, moment: SnapshotMoment = .end) {
+    /// - Parameter configurationText: makes the text of the directory's configuration file of the
+    ///   settings that the snapshot holds; empty for none.
+    package init(
+        path: String, directory: String, moment: SnapshotMoment = .end,
+        configurationText: @escaping @Sendable ([UInt8]) -> String = { _ in "" }
+    ) {
         self.path = path
+        self.configurationText = configurationText
         var directory = directory
         while directory.count > 1, directory.last == "/" { directory.removeLast() }
         self.directory = directory
@@ -44,13 +56,13 @@ package struct DirectoryRestore {
     /// - Throws: `SnapshotError`, `StoreError`, `EngineError`: `DUPLICATE` where the directory has
     ///   something in it, `GAP` for a moment that the snapshot does not reach back to.
     package func run(_ progress: (Int, Int) -> Void) throws -> Report {
-        let file = try SnapshotFile(path: path)
-        let log = try SnapshotLog(file, name: path)
+        let chain = try SnapshotChain(path: path)
+        let log = try SnapshotLog(chain, name: path, moment: moment)
         try requireEmpty()
         Self.removeTree(temporary)
         do {
             let report = try fill(log, progress)
-            if moment == .end { try copy() }
+            if moment == .end { try copy(chain.paths[0]) }
             guard rename(temporary, directory) == 0 else { throw SnapshotError.io(code: errno) }
             try syncParent()
             return report
@@ -99,6 +111,8 @@ package struct DirectoryRestore {
         for (key, value) in try log.metaRows() {
             if key == Array(MetaKey.trimHorizon.utf8) {
                 horizon = Version(MetaKey.value(value) ?? 0)
+            } else if key == Array((MetaKey.settingPrefix + Engine.optionsName).utf8) {
+                try writeConfiguration(configurationText(value))
             }
             try key.withUnsafeBytes { key in
                 try value.withUnsafeBytes { try writer.putMeta(key, $0) }
@@ -138,8 +152,34 @@ package struct DirectoryRestore {
         return report
     }
 
-    /// Copies the snapshot to where a start looks for it.
-    private func copy() throws {
+    /// Writes the settings to where a start looks for them, if no other file is named.
+    private func writeConfiguration(_ text: String) throws(SnapshotError) {
+        if text.isEmpty { return }
+        let target = open(temporary + "/aisle.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard target >= 0 else { throw .io(code: errno) }
+        defer { close(target) }
+        let bytes = Array(text.utf8)
+        try bytes.withUnsafeBufferPointer { (all) throws(SnapshotError) in
+            try Self.write(UnsafeRawBufferPointer(all), target)
+        }
+        guard fsync(target) == 0 else { throw .io(code: errno) }
+    }
+
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer, _ target: Int32
+    ) throws(SnapshotError) {
+        var left = bytes
+        while left.count > 0 {
+            let put = systemWrite(target, left.baseAddress, left.count)
+            if put < 0, errno == EINTR { continue }
+            guard put > 0 else { throw errno == ENOSPC ? .full : .io(code: errno) }
+            left = UnsafeRawBufferPointer(rebasing: left[put...])
+        }
+    }
+
+    /// Copies the snapshot, or the first of its chain, which has the indexes, to where a start
+    /// looks for it.
+    private func copy(_ path: String) throws {
         let shelf = SnapshotShelf(dataDirectory: temporary)
         let source = open(path, O_RDONLY | O_CLOEXEC)
         guard source >= 0 else { throw SnapshotError.io(code: errno) }
@@ -152,16 +192,9 @@ package struct DirectoryRestore {
             if got < 0, errno == EINTR { continue }
             guard got >= 0 else { throw SnapshotError.io(code: errno) }
             if got == 0 { break }
-            var sent = 0
-            while sent < got {
-                let put = buffer.withUnsafeBytes {
-                    write(target, $0.baseAddress.map { $0 + sent }, got - sent)
-                }
-                if put < 0, errno == EINTR { continue }
-                guard put > 0 else {
-                    throw errno == ENOSPC ? SnapshotError.full : SnapshotError.io(code: errno)
-                }
-                sent += put
+            try buffer.withUnsafeBufferPointer { (all) throws(SnapshotError) in
+                try Self.write(
+                    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(all)[..<got]), target)
             }
         }
         guard fsync(target) == 0 else { throw SnapshotError.io(code: errno) }

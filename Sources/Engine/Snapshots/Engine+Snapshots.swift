@@ -34,10 +34,14 @@ extension Engine {
 
     /// Begins to take a snapshot.
     ///
+    /// - Parameters:
+    ///   - hasEntries: whether it is to stand alone.
+    ///   - isIncremental: whether it is to go on from another one, where it can and is smaller so.
     /// - Returns: the number of its job.
     /// - Throws: `INVALID` for a name that is none, `DUPLICATE`, `BUSY` while one is being taken.
-    package func takeSnapshot(name: String?, hasEntries: Bool = true) throws(EngineError) -> UInt64
-    {
+    package func takeSnapshot(
+        name: String?, hasEntries: Bool = true, isIncremental: Bool = false
+    ) throws(EngineError) -> UInt64 {
         let name = name ?? Self.automaticName()
         guard SnapshotShelf.isName(name) else {
             throw EngineError(
@@ -50,7 +54,8 @@ extension Engine {
             throw EngineError(.busy, "SNAPSHOT", "job \(other) is taking one", hint: "see JOBS")
         }
         let id = shared.jobs.add(kind: "SNAPSHOT", collection: "")
-        let job = SnapshotJob(name: name, hasEntries: hasEntries)
+        let job = SnapshotJob(
+            name: name, hasEntries: hasEntries, isIncremental: isIncremental)
         run(Job(id: id) { try job.run($0) })
         return id
     }
@@ -74,19 +79,30 @@ extension Engine {
             shelf.items(), identity: shared.hashSeed, partitionCount: shared.partitionCount)
     }
 
-    /// Keeps the newest of those that were taken by themselves: of whole ones as many as the
-    /// settings say, of those that only serve the next start the last.
+    /// Keeps the newest of those that were taken by themselves: of those that can be restored as
+    /// many as the settings say, and what they go on from; of those that only serve the next start
+    /// the last.
     private func dropOldSnapshots() {
-        let own = shelf.items().filter { $0.name.hasPrefix(SnapshotShelf.automaticPrefix) }
-        let whole = own.filter { $0.header?.hasEntries == true }
-        let partial = own.filter { $0.header?.hasEntries == false }
+        let items = shelf.items()
+        let own = items.filter { $0.name.hasPrefix(SnapshotShelf.automaticPrefix) }
+        let whole = own.filter { $0.header?.hasEntries == true || $0.origin != nil }
+        let partial = own.filter { $0.header?.hasEntries == false && $0.origin == nil }
         let old = whole.dropFirst(max(1, shared.settings.snapshots.keepCount))
-        for item in Array(old) + Array(partial.dropFirst()) { _ = try? shelf.drop(item.name) }
+        var gone = Set((Array(old) + partial.dropFirst()).map(\.name))
+        for item in items where !gone.contains(item.name) {
+            var origin = item.origin
+            while let base = origin {
+                gone.remove(base.name)
+                origin = items.first { $0.name == base.name }?.origin
+            }
+        }
+        // Newest first, so that none is left without what it goes on from.
+        for item in items where gone.contains(item.name) { _ = try? shelf.drop(item.name) }
     }
 
     /// Leaves a snapshot of the indexes for the next start. REQUIRES: all threads have ended.
     func takeSnapshotAtStop() {
-        let newest = shelf.items().first { $0.header != nil }
+        let newest = shelf.items().first { $0.header?.hasBase == false }
         if newest?.header?.version == committer.lastVersion { return }
         let started = Clock.monotonicNanoseconds()
         let name = Self.automaticName("-stop")
@@ -122,7 +138,7 @@ extension Engine {
         guard isOld || isLong, age >= 1_000 * Int64(1 + min(600, figures.failedCount * 60)) else {
             return
         }
-        _ = try? takeSnapshot(name: nil)
+        _ = try? takeSnapshot(name: nil, isIncremental: true)
     }
 }
 
@@ -142,13 +158,15 @@ extension Engine {
     /// Begins to remove a snapshot: a large file takes its time.
     ///
     /// - Returns: the number of its job.
-    /// - Throws: `NOTFOUND`.
+    /// - Throws: `NOTFOUND`, `CONFLICT` where others go on from it.
     package func dropSnapshot(_ name: String) throws(EngineError) -> UInt64 {
         try require(name)
+        try requireUnneeded(name, shared.snapshots.items)
         let id = shared.jobs.add(kind: "DROP", collection: "")
         run(
             Job(id: id) { context in
                 let engine = context.engine
+                try engine.requireUnneeded(name, engine.shelf.items())
                 do {
                     guard try engine.shelf.drop(name) else {
                         throw EngineError(.notFound, name, "no such snapshot")
@@ -160,6 +178,18 @@ extension Engine {
                 return "\(name) is gone"
             })
         return id
+    }
+
+    /// - Throws: `CONFLICT` where a snapshot goes on from that one.
+    private func requireUnneeded(
+        _ name: String, _ items: [SnapshotShelf.Item]
+    ) throws(EngineError) {
+        let needing = items.filter { $0.origin?.name == name }.map(\.name)
+        guard needing.isEmpty else {
+            throw EngineError(
+                .conflict, name, "\(needing.joined(separator: ", ")) goes on from it",
+                hint: "DROP that first")
+        }
     }
 
     /// Begins to bring a snapshot's documents back.
@@ -190,12 +220,15 @@ struct SnapshotVerification: Sendable {
 
     func run(_ context: JobContext) throws -> String {
         do {
-            let file = try SnapshotFile(path: context.engine.shelf.path(name))
-            try file.verify { done in
-                context.progress(done, of: file.fileByteCount)
+            let chain = try SnapshotChain(path: context.engine.shelf.path(name))
+            let byteCount = chain.fileByteCount
+            try chain.verify { done in
+                context.progress(done, of: byteCount)
                 try context.checkpoint()
             }
-            return "\(name): \(file.sections.count) sections, \(file.fileByteCount) bytes, all good"
+            let count = chain.files.reduce(0) { $0 + $1.sections.count }
+            let files = chain.files.count == 1 ? "" : "\(chain.files.count) files, "
+            return "\(name): \(files)\(count) sections, \(byteCount) bytes, all good"
         } catch let error as SnapshotError {
             throw EngineError(error, name)
         }

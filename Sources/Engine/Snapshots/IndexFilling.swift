@@ -4,10 +4,9 @@ import Partition
 import Primitives
 import Schema
 
-/// Fills indexes that a snapshot could not give from the documents, before anybody asks for them.
-///
-/// Columns are whole then. Vectors are brought in but not linked: until the builders have done
-/// that, behind the first lookups, each search compares those that wait one by one, and is exact.
+/// Fills indexes that a snapshot could not give from the documents, before anybody asks for them:
+/// columns, places and hours. A lookup that did without would read every document. Vectors are not
+/// among them: see ``RebuildJob``.
 struct IndexFilling {
     let store: LogStore
     let limits: Limits
@@ -56,40 +55,14 @@ struct IndexFilling {
                     throw .corrupt(.entry(row.key))
                 }
                 for field in fields { partition.fill(row.slot, from: prepared, only: field) }
-                let arrivals = try arrivals(entry, prepared, fields, reader)
-                if !arrivals.isEmpty { partition.backfill(row.slot, key: row.key, arrivals) }
                 partition.backfill(
                     row.slot, key: row.key, PlaceArrival.all(of: prepared), from: prepared)
             }
         }
         for field in fields {
             partition.markReady(field)
-            partition.markVectorsReady(field)
             partition.markPlacesReady(field)
             partition.markHoursReady(field)
         }
-    }
-
-    private func arrivals(
-        _ entry: LogEntryView, _ prepared: PreparedDocument, _ fields: [FieldNumber],
-        _ reader: LogReader
-    ) throws(StoreError) -> [VectorArrival] {
-        var arrivals: [VectorArrival] = []
-        for vector in prepared.vectors where fields.contains(vector.field) {
-            arrivals.append(
-                VectorArrival(field: vector.field, source: entry.key, values: vector.values))
-        }
-        for index in 0..<entry.vectorCount {
-            let reference = entry.vector(at: index)
-            guard fields.contains(reference.field) else { continue }
-            guard let bytes = try reader.vector(reference) else {
-                throw .corrupt(.entry(entry.key))
-            }
-            arrivals.append(
-                VectorArrival(
-                    field: reference.field, source: reference.key,
-                    values: reference.floats(bytes)))
-        }
-        return arrivals
     }
 }

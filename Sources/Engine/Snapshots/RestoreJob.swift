@@ -52,8 +52,8 @@ package struct RestoreJob: Sendable {
         // What is appended belongs to no collection yet: a CLEAN in between would take it away.
         context.keepsTurn = true
         do {
-            let file = try SnapshotFile(path: engine.shelf.path(name))
-            let log = try SnapshotLog(file, name: name)
+            let chain = try SnapshotChain(path: engine.shelf.path(name))
+            let log = try SnapshotLog(chain, name: name, moment: moment)
             let plan = try plan(log, engine)
             if let refusal = engine.shared.writeRefusal() { throw refusal }
             engine.shared.isReadOnly = true
@@ -160,14 +160,19 @@ package struct RestoreJob: Sendable {
         let copied = try appendEntries(plan, log, superseded, base: base, context)
         try appendVectors(log, copied.vectors, base: base, context)
         let end = LogKey(version: copied.last.version, index: (1 << 16) - 1)
-        let tables = ReplayTables()
-        let catalog = try build(
-            plan, after: LogKey(version: base, index: (1 << 16) - 1), through: end,
-            copied.entryCount, tables, context)
-        try swap(plan, catalog, tables, byteCount: copied.byteCount, context)
+        let built = try build(plan, log, base: base, through: end, copied, context)
+        let count = built.views.values.reduce(0) { $0 + $1.documentCount }
+        guard built.loadedCount < plan.parts.count || count == copied.entryCount else {
+            throw EngineError(
+                .corrupt, name,
+                "its indexes hold \(count) documents, its log "
+                    + "\(copied.entryCount)")
+        }
+        try swap(plan, built, byteCount: copied.byteCount, context)
         if target == nil { context.engine.runClean() }
         context.engine.noteSnapshots()
-        return "\(copied.entryCount) documents, version \(copied.last.version.rawValue)"
+        let source = built.loadedCount == plan.parts.count ? "" : ", indexes built anew"
+        return "\(copied.entryCount) documents, version \(copied.last.version.rawValue)\(source)"
     }
 
     /// Gives the collections numbers of their own, and the log a place for their entries.
@@ -330,44 +335,37 @@ package struct RestoreJob: Sendable {
 
     /// Indexes what was appended, in partitions that nobody else sees.
     private func build(
-        _ plan: Plan, after: LogKey, through: LogKey, _ count: Int, _ tables: ReplayTables,
+        _ plan: Plan, _ log: SnapshotLog, base: Version, through: LogKey, _ copied: Copied,
         _ context: JobContext
-    ) throws -> Catalog {
+    ) throws -> RestoreBuild.Result {
         let shared = context.engine.shared
-        var views: [String: CollectionView] = [:]
-        for part in plan.parts.values {
-            views[part.name] = CollectionView(
-                id: part.id, name: part.name, schema: part.schema, generation: 1,
-                schemaGeneration: 1,
-                partitions: makePartitions(shared.partitionCount, schema: part.schema),
-                hashSeed: shared.hashSeed)
+        let parts = plan.parts.map { source, part in
+            RestoreBuild.Part(
+                source: source,
+                view: CollectionView(
+                    id: part.id, name: part.name, schema: part.schema, generation: 1,
+                    schemaGeneration: 1,
+                    partitions: makePartitions(shared.partitionCount, schema: part.schema),
+                    hashSeed: shared.hashSeed))
         }
-        let catalog = Catalog(collections: views, aliases: [:], generation: 1)
-        let replay = LogReplay(
-            store: context.engine.store, catalog: catalog, limits: shared.options.limits)
-        let share = ReplayShare(
-            replay: replay, worker: 0, workerCount: 1, after: after, last: through,
-            superseded: [], tables: tables)
+        // What is built takes about as much memory as the entries that it is built of.
+        shared.buildingByteCount.store(copied.byteCount, ordering: .relaxed)
         defer { shared.buildingByteCount.store(0, ordering: .relaxed) }
-        var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
-        while let from = next {
-            next = try share.slice(from: from, context.read.reader)
-            context.progress(min(share.entryCount, count), of: count)
-            let byteCount = views.values.reduce(tables.byteCount) { sum, view in
-                view.partitions.reduce(sum) { $0 + $1.byteCount }
-            }
-            shared.buildingByteCount.store(byteCount, ordering: .relaxed)
-            try context.checkpoint()
-        }
-        return catalog
+        return try RestoreBuild(
+            context: context, log: log, base: base,
+            threadCount: min(shared.partitionCount, max(1, shared.options.loopCount))
+        ).run(
+            parts, isWhole: moment == .end,
+            after: LogKey(version: base, index: (1 << 16) - 1), through: through,
+            entryCount: copied.entryCount)
     }
 
     private func swap(
-        _ plan: Plan, _ fresh: Catalog, _ tables: ReplayTables, byteCount: Int,
-        _ context: JobContext
+        _ plan: Plan, _ built: RestoreBuild.Result, byteCount: Int, _ context: JobContext
     ) throws {
         let (isAll, aliases) = (target == nil, plan.aliases)
         try context.onCommitter { committer in
+            let fresh = built.views
             let old = committer.shared.catalog
             if let changing = old.collections.values.first(where: { $0.former != nil }), isAll {
                 throw EngineError(
@@ -375,20 +373,20 @@ package struct RestoreJob: Sendable {
                     hint: "resume or cancel its job")
             }
             guard
-                fresh.collections.values.allSatisfy({
+                fresh.values.allSatisfy({
                     $0.partitions.count == committer.shared.partitionCount
                 })
             else {
                 throw EngineError(.conflict, "", "partitions changed meanwhile")
             }
             if !isAll {
-                for name in fresh.collections.keys
+                for name in fresh.keys
                 where old.collections[name] != nil || old.aliases[name] != nil {
                     throw EngineError(.duplicate, name, "the name was taken meanwhile")
                 }
             }
             try committer.adopt(
-                fresh, replacing: isAll, aliases: aliases, tables, byteCount: byteCount)
+                built, replacing: isAll, aliases: aliases, byteCount: byteCount)
         }
     }
 }
@@ -461,13 +459,13 @@ extension Committer {
 
     /// Lets names point to restored collections: in place of all that there are, or beside them.
     func adopt(
-        _ fresh: Catalog, replacing isAll: Bool, aliases: [String: String], _ tables: ReplayTables,
+        _ built: RestoreBuild.Result, replacing isAll: Bool, aliases: [String: String],
         byteCount: Int
     ) throws(StoreError) {
-        let old = shared.catalog
+        let (old, fresh) = (shared.catalog, built.views)
         try writer.begin()
         if isAll {
-            for name in old.collections.keys where fresh.collections[name] == nil {
+            for name in old.collections.keys where fresh[name] == nil {
                 try writer.deleteMeta(MetaKey.collectionPrefix + name)
             }
             for alias in old.aliases.keys { try writer.deleteMeta(MetaKey.aliasPrefix + alias) }
@@ -475,7 +473,7 @@ extension Committer {
                 try writer.putMeta(MetaKey.aliasPrefix + alias, [UInt8](name.utf8))
             }
         }
-        for view in fresh.collections.values {
+        for view in fresh.values {
             try writer.putMeta(
                 MetaKey.collectionPrefix + view.name,
                 CollectionRow(id: view.id, schema: view.schema).bytes)
@@ -483,15 +481,15 @@ extension Committer {
         try writer.commit()
         trimmer.addLive(byteCount: byteCount)
         if isAll {
-            uniques = tables.uniques
-            expiries = tables.expiries
+            uniques = built.uniques
+            expiries = ExpiryQueue(built.expiries)
         } else {
-            for (id, own) in tables.uniques { uniques[id] = own }
-            for item in tables.expiries.items { expiries.insert(item) }
+            for (id, own) in built.uniques { uniques[id] = own }
+            for item in built.expiries { expiries.insert(item) }
         }
         let collections =
             isAll
-            ? fresh.collections : old.collections.merging(fresh.collections) { _, new in new }
+            ? fresh : old.collections.merging(fresh) { _, new in new }
         shared.setCatalog(
             Catalog(
                 collections: collections, aliases: isAll ? aliases : old.aliases,

@@ -21,7 +21,7 @@ final class SnapshotContent: @unchecked Sendable {
     /// Takes everything up between two groups. Runs on the committer's thread.
     ///
     /// - Throws: `BUSY` while a collection's schema is being changed; what the store says.
-    init(_ committer: Committer, hasEntries: Bool) throws {
+    init(_ committer: Committer, hasEntries: Bool, hasBase: Bool = false) throws {
         let shared = committer.shared
         let catalog = shared.catalog
         if let changing = catalog.collections.values.first(where: { $0.former != nil }) {
@@ -43,7 +43,8 @@ final class SnapshotContent: @unchecked Sendable {
             version: committer.lastVersion, lastKey: last,
             lastChecksum: try reader.get(last)?.checksum ?? 0,
             createdMilliseconds: Clock.wallMilliseconds(), identity: shared.hashSeed,
-            partitionCount: UInt32(shared.partitionCount), hasEntries: hasEntries)
+            partitionCount: UInt32(shared.partitionCount), hasEntries: hasEntries,
+            hasBase: hasBase)
     }
 
     private static func metaRows(_ reader: LogReader) throws(StoreError) -> [UInt8] {
@@ -68,11 +69,16 @@ final class SnapshotContent: @unchecked Sendable {
         views.reduce(0) { sum, view in view.partitions.reduce(sum) { $0 + $1.byteCount } }
     }
 
-    /// Writes every section but the log's.
-    func writeIndexes(to writer: SnapshotWriter) {
+    /// Writes the rows of the meta table.
+    func writeMeta(to writer: SnapshotWriter) {
         writer.begin(SectionID(.meta))
         metaRows.withUnsafeBytes { writer.put($0) }
         writer.end()
+    }
+
+    /// Writes every section but the log's.
+    func writeIndexes(to writer: SnapshotWriter) {
+        writeMeta(to: writer)
         writer.begin(SectionID(.books))
         writer.put(trimHorizon)
         trimmer.write(to: writer)
@@ -116,6 +122,22 @@ final class SnapshotContent: @unchecked Sendable {
                 vectors.write(to: writer)
                 writer.end()
             }
+            if let places = partition.placeField(field.number) {
+                writer.begin(
+                    SectionID(
+                        .places, collection: view.id, partition: index, field: field.number),
+                    shape: field.shape)
+                places.write(to: writer)
+                writer.end()
+            }
+            if let hours = partition.hoursField(field.number) {
+                writer.begin(
+                    SectionID(
+                        .hours, collection: view.id, partition: index, field: field.number),
+                    shape: field.shape)
+                hours.write(to: writer)
+                writer.end()
+            }
         }
     }
 
@@ -131,6 +153,8 @@ final class SnapshotContent: @unchecked Sendable {
                 _ = field.shape
                 empty.writeColumn(field.number, to: sink)
                 empty.vectorField(field.number)?.write(to: sink)
+                empty.placeField(field.number)?.write(to: sink)
+                empty.hoursField(field.number)?.write(to: sink)
             }
         }
     }

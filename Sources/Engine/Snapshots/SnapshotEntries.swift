@@ -14,6 +14,10 @@ struct SnapshotEntries {
     let writer: SnapshotWriter
     /// Bytes of the whole snapshot, for the progress.
     let total: Int
+    /// Entries up to this one are left out.
+    var after = LogKey.none
+    /// Bytes that the file may have, with what is in it already.
+    var byteCountMax = Int.max
 
     /// Sections that are added: a dictionary, entries, vectors.
     static let sectionCount = 3
@@ -22,7 +26,8 @@ struct SnapshotEntries {
     private static let sampleByteCount = 4 << 20
     private static let dictionaryByteCount = 32 << 10
 
-    /// - Throws: what the store says, `CANCELLED`.
+    /// - Throws: what the store says, `CANCELLED`; `SnapshotIncrement.Refusal` where it gets too
+    ///   large.
     func write(through last: LogKey) throws {
         let dictionary = try trainedDictionary(through: last)
         if !dictionary.isEmpty {
@@ -55,7 +60,7 @@ struct SnapshotEntries {
         _ body: (LogEntryView) -> Void
     ) throws {
         let reader = context.read.reader
-        var next: LogKey? = LogKey(rawValue: 1)
+        var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
         while let from = next {
             next = try reader.withTransaction { () throws(StoreError) in
                 try reader.scan(from: from, through: last, countMax: Self.slice) { entry in
@@ -71,7 +76,7 @@ struct SnapshotEntries {
         through last: LogKey, _ body: (LogKey, UInt16, UnsafeRawBufferPointer) -> Void
     ) throws {
         let reader = context.read.reader
-        var next: (key: LogKey, field: UInt16)? = (LogKey(rawValue: 1), 0)
+        var next: (key: LogKey, field: UInt16)? = (LogKey(rawValue: after.rawValue + 1), 0)
         while let from = next {
             next = try reader.withTransaction { () throws(StoreError) in
                 try reader.scanVectors(
@@ -85,6 +90,9 @@ struct SnapshotEntries {
     private func rest() throws {
         context.progress(min(writer.byteCount, total), of: total)
         if let failure = writer.failure { throw failure }
+        guard writer.fileByteCount <= byteCountMax else {
+            throw SnapshotIncrement.Refusal(reason: "there is too much since the last one")
+        }
         try context.checkpoint()
     }
 
@@ -94,7 +102,7 @@ struct SnapshotEntries {
         let reader = context.read.reader
         let stride = max(1, count / 8_192)
         var samples = DictionarySamples(byteCountMax: Self.sampleByteCount)
-        var next: LogKey? = LogKey(rawValue: 1)
+        var next: LogKey? = LogKey(rawValue: after.rawValue + 1)
         var seen = 0
         while let from = next, !samples.isFull {
             next = try reader.withTransaction { () throws(StoreError) in

@@ -24,15 +24,18 @@ package struct SnapshotJob: Sendable {
     let name: String
     /// Whether the file holds the log too, so that it can stand alone.
     let hasEntries: Bool
+    /// Whether it is to go on from another one, where that is possible and smaller.
+    let isIncremental: Bool
 
     /// The child is ended when it has written nothing for so long.
     private static let patienceNanoseconds: UInt64 = 60_000_000_000
     /// Room that is left on the disk beside what the snapshot may need.
     private static let reserveByteCount = 64 << 20
 
-    package init(name: String, hasEntries: Bool = true) {
+    package init(name: String, hasEntries: Bool = true, isIncremental: Bool = false) {
         self.name = name
         self.hasEntries = hasEntries
+        self.isIncremental = isIncremental
     }
 
     package func run(_ context: JobContext) throws -> String {
@@ -45,15 +48,38 @@ package struct SnapshotJob: Sendable {
             throw EngineError(.duplicate, name, "there is a snapshot of this name")
         }
         do {
-            let size = try write(context)
-            engine.didTakeSnapshot(name, byteCount: size, since: started)
-            return "\(name): \(size) bytes"
+            var text = ""
+            var size: Int?
+            if isIncremental {
+                do {
+                    let base = try SnapshotIncrement.Base(context, isAutomatic: isAutomatic)
+                    size = try write(SnapshotIncrement(context: context, name: name, base: base))
+                    text = ", goes on from \(base.item.name)"
+                } catch let refusal as SnapshotIncrement.Refusal {
+                    text = ", a whole one: \(refusal.reason)"
+                }
+            }
+            let byteCount = try size ?? write(context)
+            engine.didTakeSnapshot(name, byteCount: byteCount, since: started)
+            return "\(name): \(byteCount) bytes\(text)"
         } catch {
             engine.shelf.abandon(name)
             engine.shared.snapshots.update { $0.failedCount += 1 }
             if let error = error as? SnapshotError { throw EngineError(error, name) }
             throw error
         }
+    }
+
+    private var isAutomatic: Bool { name.hasPrefix(SnapshotShelf.automaticPrefix) }
+
+    private func write(_ increment: SnapshotIncrement) throws -> Int {
+        let shelf = increment.context.engine.shelf
+        try requireRoom(shelf, increment.base.byteCountMax)
+        let descriptor = try shelf.create(name)
+        defer { close(descriptor) }
+        let byteCount = try increment.write(descriptor)
+        try shelf.publish(name)
+        return byteCount
     }
 
     private func write(_ context: JobContext) throws -> Int {
@@ -79,7 +105,11 @@ package struct SnapshotJob: Sendable {
         // Compressed it will be less, but by how much is not known before.
         var needed = engine.indexByteCount
         if hasEntries { needed += engine.storeStatistics()?.usedByteCount ?? 0 }
-        guard let free = engine.shelf.freeByteCount, free < needed + Self.reserveByteCount else {
+        try requireRoom(engine.shelf, needed)
+    }
+
+    private func requireRoom(_ shelf: SnapshotShelf, _ needed: Int) throws(EngineError) {
+        guard let free = shelf.freeByteCount, free < needed + Self.reserveByteCount else {
             return
         }
         throw EngineError(
@@ -208,6 +238,12 @@ extension EngineError {
         case .damaged(let part):
             self.init(.corrupt, name, "is damaged: \(part.text)", hint: "take another one")
         case .outOfMemory: self.init(.limit, name, "there is no memory to compress it")
+        case .baseMissing(let base):
+            self.init(
+                .corrupt, name, "goes on from \(base), which is not there",
+                hint: "bring it back beside this one")
+        case .baseOther(let base):
+            self.init(.corrupt, name, "goes on from \(base), but that is another file now")
         }
     }
 }

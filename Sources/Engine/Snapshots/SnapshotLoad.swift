@@ -14,7 +14,7 @@ struct SnapshotLoad {
         var catalog: Catalog
         /// Collections that must be built from the log.
         var missing: Set<UInt32> = []
-        /// Indexes that must be filled anew: by collection and partition.
+        /// Indexes that must be filled anew before anybody asks: by collection and partition.
         var unfilled: [(view: CollectionView, partition: Int, fields: [FieldNumber])] = []
         var books: SnapshotBooks
         /// Whether the books are of the collections that there are: else superseded entries have to
@@ -27,28 +27,38 @@ struct SnapshotLoad {
     /// One partition to load.
     // SAFETY of `@unchecked Sendable`: one thread works on a task, and the others look at it when
     // that is done.
-    private final class Task: @unchecked Sendable {
+    final class Task: @unchecked Sendable {
         let view: CollectionView
         let index: Int
+        /// The collection's number in the file.
+        let section: UInt32
         var failure: SectionError?
         var unfilled: [FieldNumber] = []
         var notes: [String] = []
+        private var hasRun = false
 
-        init(_ view: CollectionView, _ index: Int) {
+        init(_ view: CollectionView, _ index: Int, section: UInt32? = nil) {
             self.view = view
             self.index = index
+            self.section = section ?? view.id
+        }
+
+        /// Whether all of it was read.
+        var isComplete: Bool {
+            hasRun && failure == nil && unfilled.isEmpty && notes.isEmpty
         }
 
         var partition: CollectionPartition { view.partitions[index] }
 
         func run(_ file: SnapshotFile, _ progress: StartProgress) {
+            hasRun = true
             let room: SnapshotRoom
             do throws(SectionError) {
                 room = try SnapshotRoom()
-                let base = SectionID(.base, collection: view.id, partition: index)
-                guard let section = file.section(base) else { throw .length }
-                try partition.readBase(from: file.source(section, room: room))
-                progress.didLoad(Int(section.byteCount))
+                let base = SectionID(.base, collection: section, partition: index)
+                guard let entry = file.section(base) else { throw .length }
+                try partition.readBase(from: file.source(entry, room: room))
+                progress.didLoad(Int(entry.byteCount))
             } catch {
                 failure = error
                 return
@@ -57,13 +67,12 @@ struct SnapshotLoad {
                 if field.hasEntries, !read(field, .column, file, room, progress) {
                     unfilled.append(field.number)
                 }
-                if field.hasVectorIndex, !read(field, .vectors, file, room, progress) {
+                // Without it lookups compare stored vectors, and a job makes it anew.
+                if field.hasVectorIndex { _ = read(field, .vectors, file, room, progress) }
+                if field.hasPlaceIndex, !read(field, .places, file, room, progress) {
                     unfilled.append(field.number)
                 }
-                // Places and hours have no sections: they are brought by the documents,
-                // before anybody asks.
-                if field.hasPlaceIndex || field.hasHours {
-                    partition.beginFilling(field)
+                if field.hasHours, !read(field, .hours, file, room, progress) {
                     unfilled.append(field.number)
                 }
             }
@@ -74,19 +83,24 @@ struct SnapshotLoad {
             _ progress: StartProgress
         ) -> Bool {
             let id = SectionID(
-                kind, collection: view.id, partition: index, field: field.number)
-            guard let section = file.section(id), section.shape == field.shape else {
+                kind, collection: section, partition: index, field: field.number)
+            guard let entry = file.section(id), entry.shape == field.shape else {
                 partition.beginFilling(field)
-                notes.append("\(field.path) is declared otherwise")
+                // Files of before there were sections of places and hours have none.
+                if file.section(id) != nil || kind == .column || kind == .vectors {
+                    notes.append("\(field.path) is declared otherwise")
+                }
                 return false
             }
             do throws(SectionError) {
-                let source = try file.source(section, room: room)
+                let source = try file.source(entry, room: room)
                 switch kind {
                 case .column: try partition.readColumn(field, from: source)
+                case .places: try partition.readPlaces(field, from: source)
+                case .hours: try partition.readHours(field, from: source)
                 default: try partition.readVectors(field, from: source)
                 }
-                progress.didLoad(Int(section.byteCount))
+                progress.didLoad(Int(entry.byteCount))
                 return true
             } catch {
                 partition.beginFilling(field)
@@ -140,8 +154,10 @@ struct SnapshotLoad {
                 collections[name] = view.withEmptyPartitions()
             }
         }
-        for task in tasks where !missing.contains(task.view.id) && !task.unfilled.isEmpty {
-            outcome.unfilled.append((task.view, task.index, task.unfilled))
+        for task in tasks where !missing.contains(task.view.id) {
+            if !task.unfilled.isEmpty {
+                outcome.unfilled.append((task.view, task.index, task.unfilled))
+            }
             guard !task.notes.isEmpty else { continue }
             outcome.notes.append(
                 "\(task.view.name), partition \(task.index): "

@@ -3,34 +3,64 @@ package import Primitives
 import Schema
 import Snapshot
 
-/// The log as a snapshot holds it: see ``SnapshotEntries``, which wrote it.
+/// The log as a snapshot holds it, or a chain of them: see ``SnapshotEntries``, which wrote it.
 struct SnapshotLog {
+    /// The file of the newest entries.
     let file: SnapshotFile
-    private let dictionary: SnapshotDictionary?
+    /// The first of the chain: the only one with indexes.
+    let first: SnapshotFile
+    private let parts: [Part]
 
+    private struct Part {
+        let file: SnapshotFile
+        let dictionary: SnapshotDictionary?
+
+        func section(_ kind: SectionKind) throws(SectionError) -> SnapshotSource? {
+            guard let section = file.section(SectionID(kind)) else { return nil }
+            return try file.source(section, dictionary: dictionary)
+        }
+    }
+
+    /// - Parameter moment: what lies behind it is left out, as far as whole files go.
     /// - Throws: `INVALID` where the snapshot holds no log, `CORRUPT`.
-    init(_ file: SnapshotFile, name: String) throws(EngineError) {
-        self.file = file
-        guard file.header.hasEntries else {
+    init(
+        _ chain: SnapshotChain, name: String, moment: SnapshotMoment
+    ) throws(EngineError) {
+        first = chain.files[0]
+        guard first.header.hasEntries else {
             throw EngineError(
                 .invalid, name, "holds the indexes alone, for a restart of its own directory",
                 hint: "SNAPSHOT CREATE takes whole ones")
         }
-        guard let section = file.section(SectionID(.dictionary)) else {
-            dictionary = nil
-            return
+        var parts: [Part] = []
+        for file in chain.files {
+            parts.append(Part(file: file, dictionary: try Self.dictionary(of: file, name)))
+            if moment.isWithin(file.header) { break }
         }
+        self.parts = parts
+        file = chain.files[parts.count - 1]
+    }
+
+    private static func dictionary(
+        of file: SnapshotFile, _ name: String
+    ) throws(EngineError) -> SnapshotDictionary? {
+        guard let section = file.section(SectionID(.dictionary)) else { return nil }
         do throws(SectionError) {
-            dictionary = try SnapshotDictionary(file.source(section))
+            return try SnapshotDictionary(file.source(section))
         } catch {
             throw EngineError(SnapshotError.damaged(.section(section.id)), name)
         }
     }
 
+    /// Whether nothing but one file is read.
+    var isOneFile: Bool { parts.count == 1 && !file.header.hasBase }
+
     /// Bytes that a walk over entries and vectors reads.
     var byteCount: Int {
-        [SectionKind.entries, .originals].reduce(0) {
-            $0 + Int(file.section(SectionID($1))?.byteCount ?? 0)
+        parts.reduce(0) { sum, part in
+            [SectionKind.entries, .originals].reduce(sum) {
+                $0 + Int(part.file.section(SectionID($1))?.byteCount ?? 0)
+            }
         }
     }
 
@@ -38,24 +68,26 @@ struct SnapshotLog {
     ///
     /// - Throws: `SectionError`, `StoreError`: the bytes are damaged; what `body` throws.
     func forEachEntry(_ body: (LogEntryView) throws -> Bool) throws {
-        guard let section = file.section(SectionID(.entries)) else { throw SectionError.length }
-        let source = try file.source(section, dictionary: dictionary)
         var bytes: [UInt8] = []
         var last = LogKey.none
-        while source.remaining > 0 {
-            let key = LogKey(rawValue: try source.next())
-            let count = Int(try source.next(UInt32.self))
-            try source.require(
-                key > last && Self.isKey(key) && count <= source.remaining, "entries are in order")
-            last = key
-            try Self.fill(&bytes, count, source)
-            let goesOn = try bytes.withUnsafeBytes { all in
-                let view = try LogEntryView(
-                    key: key, bytes: UnsafeRawBufferPointer(rebasing: all[..<count]))
-                try view.verify()
-                return try body(view)
+        for part in parts {
+            guard let source = try part.section(.entries) else { throw SectionError.length }
+            while source.remaining > 0 {
+                let key = LogKey(rawValue: try source.next())
+                let count = Int(try source.next(UInt32.self))
+                try source.require(
+                    key > last && Self.isKey(key) && count <= source.remaining,
+                    "entries are in order")
+                last = key
+                try Self.fill(&bytes, count, source)
+                let goesOn = try bytes.withUnsafeBytes { all in
+                    let view = try LogEntryView(
+                        key: key, bytes: UnsafeRawBufferPointer(rebasing: all[..<count]))
+                    try view.verify()
+                    return try body(view)
+                }
+                if !goesOn { return }
             }
-            if !goesOn { return }
         }
     }
 
@@ -63,24 +95,25 @@ struct SnapshotLog {
     func forEachVector(
         _ body: (LogKey, UInt16, UnsafeRawBufferPointer) throws -> Bool
     ) throws {
-        guard let section = file.section(SectionID(.originals)) else { return }
-        let source = try file.source(section)
         var bytes: [UInt8] = []
         var last: (key: LogKey, field: UInt16) = (.none, 0)
-        while source.remaining > 0 {
-            let key = LogKey(rawValue: try source.next())
-            let field = try source.next(UInt16.self)
-            let count = Int(try source.next(UInt32.self))
-            try source.require(
-                (key, field) > (last.key, last.field) && Self.isKey(key)
-                    && count <= source.remaining,
-                "vectors are in order")
-            last = (key, field)
-            try Self.fill(&bytes, count, source)
-            let goesOn = try bytes.withUnsafeBytes { all in
-                try body(key, field, UnsafeRawBufferPointer(rebasing: all[..<count]))
+        for part in parts {
+            guard let source = try part.section(.originals) else { continue }
+            while source.remaining > 0 {
+                let key = LogKey(rawValue: try source.next())
+                let field = try source.next(UInt16.self)
+                let count = Int(try source.next(UInt32.self))
+                try source.require(
+                    (key, field) > (last.key, last.field) && Self.isKey(key)
+                        && count <= source.remaining,
+                    "vectors are in order")
+                last = (key, field)
+                try Self.fill(&bytes, count, source)
+                let goesOn = try bytes.withUnsafeBytes { all in
+                    try body(key, field, UnsafeRawBufferPointer(rebasing: all[..<count]))
+                }
+                if !goesOn { return }
             }
-            if !goesOn { return }
         }
     }
 
@@ -100,8 +133,19 @@ struct SnapshotLog {
         }
     }
 
-    /// The rows of the meta table.
+    /// The rows of the meta table, as of the newest entries. The horizon is that of the first file:
+    /// from there on the chain has lost nothing.
     func metaRows() throws(SectionError) -> [(key: [UInt8], value: [UInt8])] {
+        let horizon = Array(MetaKey.trimHorizon.utf8)
+        let rows = try Self.metaRows(of: file)
+        if parts.count == 1 { return rows }
+        return try rows.filter { $0.key != horizon }
+            + Self.metaRows(of: first).filter { $0.key == horizon }
+    }
+
+    private static func metaRows(
+        of file: SnapshotFile
+    ) throws(SectionError) -> [(key: [UInt8], value: [UInt8])] {
         guard let section = file.section(SectionID(.meta)) else { throw .length }
         let source = try file.source(section)
         var rows: [(key: [UInt8], value: [UInt8])] = []
@@ -112,7 +156,7 @@ struct SnapshotLog {
                 try source.require(
                     count <= source.remaining && count <= most, "a row has bounds")
                 var bytes: [UInt8] = []
-                try Self.fill(&bytes, count, source)
+                try fill(&bytes, count, source)
                 parts.append(Array(bytes[..<count]))
             }
             try source.require(
@@ -130,6 +174,15 @@ package enum SnapshotMoment: Sendable, Equatable {
     case version(Version)
     /// The last commit at or before a time, in milliseconds since 1970.
     case time(Int64)
+
+    /// Whether a snapshot holds all of the log up to the moment.
+    func isWithin(_ header: SnapshotHeader) -> Bool {
+        switch self {
+        case .end: false
+        case .version(let version): version <= header.version
+        case .time(let milliseconds): milliseconds <= header.createdMilliseconds
+        }
+    }
 
     /// Whether an entry is of the moment or before it.
     func includes(_ entry: LogEntryView) -> Bool {

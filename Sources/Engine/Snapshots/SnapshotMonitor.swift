@@ -53,7 +53,8 @@ package final class SnapshotMonitor: Sendable {
         let own = items.compactMap(\.header).filter {
             $0.identity == identity && Int($0.partitionCount) == partitionCount
         }
-        let oldest = own.prefix(Self.heldCount).map(\.version.rawValue).min()
+        // Only those with indexes can be caught up with.
+        let oldest = own.filter { !$0.hasBase }.prefix(Self.heldCount).map(\.version.rawValue).min()
         held.store(oldest ?? .max, ordering: .relaxed)
         state.withLock { figures in
             figures.version = own.first?.version ?? .zero

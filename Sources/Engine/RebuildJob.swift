@@ -1,0 +1,73 @@
+import Partition
+import Primitives
+import Schema
+import Synchronization
+
+/// Makes a collection's indexes of vectors anew that its snapshot could not give, while lookups
+/// compare the stored vectors one by one.
+struct RebuildJob: Sendable {
+    static let kind = "REBUILD"
+    let collection: UInt32
+
+    func run(_ context: JobContext) throws -> String {
+        let shared = context.engine.shared
+        guard let view = shared.catalog.byID[collection] else {
+            throw EngineError(.notFound, "", "the collection has been dropped")
+        }
+        let fields = view.fieldsToRebuild
+        try VectorFilling(fields: fields.map(\.number), schema: view.schema).run(view, context)
+        let unfit = Guarded<[String]>([])
+        try context.onCommitter { [collection] committer in
+            guard let view = committer.shared.catalog.byID[collection] else { return }
+            for field in fields {
+                guard let options = field.vectorOptions else { continue }
+                for partition in view.partitions {
+                    partition.lock.lockForWriting()
+                    defer { partition.lock.unlock() }
+                    if partition.unreadyVectors(field.number, built: options) == nil { continue }
+                    if !partition.finishRebuild(field.number, built: options) {
+                        unfit.withLock { $0.append(field.path) }
+                    }
+                }
+            }
+            let isDone = committer.shared.catalog.collections.values.allSatisfy {
+                $0.fieldsToRebuild.isEmpty
+            }
+            if isDone { committer.shared.isRebuilding.store(false, ordering: .releasing) }
+        }
+        let paths = unfit.withLock { $0 }
+        guard paths.isEmpty else {
+            throw EngineError(
+                .corrupt, paths[0], "stored vectors do not fit the index", hint: "run aisle verify")
+        }
+        return "\(fields.map(\.path).joined(separator: ", ")) done"
+    }
+}
+
+extension CollectionView {
+    /// Fields whose index of vectors is being made anew in some partition.
+    var fieldsToRebuild: [Field] { schema.fields.filter { isRebuilding($0) } }
+
+    /// Whether a field's index of vectors is being made anew. Takes the partitions' reader locks.
+    func isRebuilding(_ field: Field) -> Bool {
+        guard let options = field.vectorOptions, options.indexKind != nil else { return false }
+        return partitions.contains { partition in
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return partition.unreadyVectors(field.number, built: options) != nil
+        }
+    }
+}
+
+extension Engine {
+    /// Begins to make the indexes anew that the start has left out.
+    func rebuildIndexes() {
+        for view in shared.catalog.collections.values.sorted(by: { $0.id < $1.id })
+        where view.former == nil && !view.fieldsToRebuild.isEmpty {
+            shared.isRebuilding.store(true, ordering: .releasing)
+            let id = shared.jobs.add(kind: RebuildJob.kind, collection: view.name)
+            let job = RebuildJob(collection: view.id)
+            run(Job(id: id) { try job.run($0) })
+        }
+    }
+}

@@ -1,0 +1,30 @@
+package import Primitives
+
+/// A partition that was read from a snapshot and is to go on under other versions.
+extension CollectionPartition {
+    /// Frees what no read from the version `horizon` on sees, and forgets removed documents: for a
+    /// partition that no earlier version is read from.
+    package func settleAlone(horizon: Version) {
+        reclaim(horizon: horizon, limit: .max)
+        for number in 0..<UInt32(heads.numberBound)
+        where heads.key(number) != .none && heads.slot(number) == Heads.noSlot {
+            heads.remove(number)
+        }
+    }
+
+    /// Adds a version to that of every key.
+    ///
+    /// REQUIRES: no key leaves its range. Complexity: O(rows + documents + nodes).
+    package func shiftKeys(by base: Version) {
+        let offset = base.rawValue << 16
+        func shift(_ keys: GrowableBuffer<UInt64>) {
+            for index in 0..<keys.count where keys[index] != 0 { keys[index] += offset }
+        }
+        shift(rows.born)
+        shift(rows.died)
+        for index in 0..<rows.births.count { rows.births[index].key += offset }
+        if rows.lastChange != 0 { rows.lastChange += offset }
+        shift(heads.keys)
+        for field in vectorFields { shift(field.sources) }
+    }
+}
