@@ -1,14 +1,16 @@
 """Snapshots of a running server: taken, listed, checked, loaded at a start, restored elsewhere."""
 
+import datetime
 import os
 import random
+import shutil
 import time
 
 import pytest
 
 import snapshot_format
 from aisle_resp import RespError, as_map
-from aisle_server import REPOSITORY, Server, run_aisle
+from aisle_server import PATIENCE, REPOSITORY, Server, run_aisle
 
 SCHEMA = (
     '{"fields":{"n":{"type":"int","index":true,"sort":true},"k":{"type":"keyword","index":true,'
@@ -28,8 +30,8 @@ def fill(connection, count, seed, start=0):
 
 
 def wait(connection, job):
-    """The job's text once it is done."""
-    deadline = time.monotonic() + 20
+    """The job's row once it has ended."""
+    deadline = time.monotonic() + 60 * PATIENCE
     while time.monotonic() < deadline:
         found = [as_map(row) for row in connection.call("JOBS")]
         found = [row for row in found if row["id"] == job]
@@ -37,6 +39,18 @@ def wait(connection, job):
             return found[0]
         time.sleep(0.02)
     raise AssertionError(f"job {job} does not end")
+
+
+def until(condition):
+    """Waits for a condition, not for a time."""
+    deadline = time.monotonic() + 60 * PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.001)
+
+
+def names(folder):
+    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 def answers(connection):
@@ -101,7 +115,7 @@ def test_an_orderly_stop_leaves_one_and_nosave_does_not(own_server):
         assert info(connection, "recovery_entries") == "0"
         fill(connection, 5, seed=5, start=100)
         connection.send(b"SHUTDOWN NOSAVE\r\n")
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60 * PATIENCE) == 0
     server.start()
     with server.connect() as connection:
         assert info(connection, "recovery_entries") == "5"
@@ -178,18 +192,24 @@ def test_the_file_alone_makes_a_directory(own_server, tmp_path):
 
 def test_a_kill_while_one_is_written_leaves_no_half_file_and_no_process(own_server):
     server = own_server()
-    with server.connect() as connection:
-        connection.call("CREATE", "things", SCHEMA)
-        fill(connection, 300, seed=9)
-        before = answers(connection)
-        for delay in (0, 0.002, 0.01, 0.05):
-            connection.call("SNAPSHOT", "CREATE", f"k{int(delay * 1000)}")
-            time.sleep(delay)
-            server.restart(kill=True)
-            connection = server.connect()
-            assert answers(connection) == before
-    names = os.listdir(os.path.join(server.data, "snapshots"))
-    assert all(name.endswith(".snap") for name in names), names
+    connection = server.connect()
+    connection.call("CREATE", "things", SCHEMA)
+    fill(connection, 300, seed=9)
+    before = answers(connection)
+    folder = os.path.join(server.data, "snapshots")
+    for number in range(4):
+        connection.call("SNAPSHOT", "CREATE", f"k{number}")
+        # Not before it has begun; once it may have ended.
+        until(lambda: any(name.startswith(f"k{number}.") for name in names(folder)))
+        if number == 3:
+            until(lambda: f"k{number}.snap" in names(folder))
+        time.sleep(number * 0.005)
+        server.restart(kill=True)
+        connection = server.connect()
+        assert answers(connection) == before
+        assert all(name.endswith(".snap") for name in names(folder)), names(folder)
+    assert "k3.snap" in names(folder)
+    connection.close()
 
 
 def test_a_running_server_goes_back_to_a_snapshot(own_server):
@@ -302,7 +322,7 @@ def test_a_server_that_loads_listens_and_says_so(own_server):
     server.stop()
     server.start(expect_ready=False)
     said = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60 * PATIENCE
     while not server.ready.is_set() and time.monotonic() < deadline:
         try:
             with server.connect() as connection:
@@ -314,7 +334,7 @@ def test_a_server_that_loads_listens_and_says_so(own_server):
                              connection.reply("INFO", "persistence")])
         except ConnectionError:
             pass
-    assert server.ready.wait(20)
+    assert server.ready.wait(60 * PATIENCE)
     refused = [row for row in said if isinstance(row[0], RespError)]
     assert refused, "it was ready before anybody could ask"
     for count, ping, health, text in refused:
@@ -381,3 +401,100 @@ def test_a_restore_keeps_to_the_accounts_collections(own_server):
         job = connection.call("SNAPSHOT", "RESTORE", "one", "AS", "shop2", "ONLY", "shop")
         assert wait(connection, job)["state"] == "done"
         assert connection.call("COUNT", "shop2", "{}") == 1
+
+
+def test_a_file_that_was_copied_there_is_listed_and_restored(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 50, seed=21)
+        before = answers(connection)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        folder = os.path.join(server.data, "snapshots")
+        shutil.copy(os.path.join(folder, "one.snap"), os.path.join(folder, "copy.snap"))
+        os.mkfifo(os.path.join(folder, "pipe.snap"))
+        os.symlink("loop.snap", os.path.join(folder, "loop.snap"))
+        states = {row["name"]: row["state"]
+                  for row in map(as_map, connection.call("SNAPSHOT", "LIST"))}
+        assert states == {"one": "ok", "copy": "ok", "pipe": "not a snapshot",
+                          "loop": "unreadable"}
+        connection.call("REMOVE", "things", "t1")
+        done = wait(connection, connection.call("SNAPSHOT", "RESTORE", "copy"))
+        assert done["state"] == "done" and int(done["done"]) == int(done["of"]) > 0, done
+        assert answers(connection) == before
+        failed = wait(connection, connection.call("SNAPSHOT", "RESTORE", "pipe"))
+        assert failed["text"].startswith("CORRUPT pipe: is not a snapshot")
+    server.restart(kill=True)
+    with server.connect() as connection:
+        assert answers(connection) == before
+
+
+def test_moments_have_the_same_forms_everywhere(own_server, tmp_path):
+    server = own_server()
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 30, seed=22)
+        time.sleep(0.05)
+        middle = time.time_ns() // 1_000_000
+        time.sleep(0.05)
+        version = info(connection, "version")
+        fill(connection, 30, seed=22, start=30)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        moment = datetime.datetime.fromtimestamp(middle / 1000, datetime.timezone.utc)
+        path = os.path.join(server.data, "snapshots", "one.snap")
+        forms = [version, str(middle), f"{middle}ms", moment.isoformat(timespec="milliseconds"),
+                 moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")]
+        for number, form in enumerate(forms):
+            name = f"c{number}"
+            done = wait(connection, connection.call(
+                "SNAPSHOT", "RESTORE", "one", "AT", form, "AS", name, "ONLY", "things"))
+            assert done["state"] == "done", done["text"]
+            assert connection.call("COUNT", name, "{}") == 30, form
+            done = run_aisle("restore", path, "--data", tmp_path / name, "--at", form)
+            assert done.returncode == 0 and b"30 entries" in done.stdout, (form, done)
+        assert connection.code("SNAPSHOT", "RESTORE", "one", "AT", "noon") == "INVALID"
+        done = run_aisle("restore", path, "--data", tmp_path / "x", "--at", "noon")
+        assert done.returncode == 2, done.stderr
+
+
+def test_pages_go_on_after_a_restore_and_open_cursors_do_not(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        fill(connection, 40, seed=23)
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        words = ["FIND", "things", "{}", "SORT", "_id", "LIMIT", "15"]
+        expected = [as_map(hit)["id"] for hit in as_map(connection.call(
+            "FIND", "things", "{}", "SORT", "_id", "LIMIT", "40"))["hits"]]
+        page = as_map(connection.call(*words))
+        export = as_map(connection.call("EXPORT", "things", "BATCH", "5"))["cursor"]
+        assert wait(connection, connection.call("SNAPSHOT", "RESTORE", "one"))["state"] == "done"
+        assert connection.code("MORE", export) == "NOTFOUND"
+        found = [as_map(hit)["id"] for hit in page["hits"]]
+        while page.get("cursor"):
+            page = as_map(connection.call(*words, "AFTER", page["cursor"]))
+            found += [as_map(hit)["id"] for hit in page["hits"]]
+        assert found == expected
+
+
+def test_ten_restores_do_not_make_the_file_grow(own_server):
+    server = own_server("--partitions", "2")
+    with server.connect() as connection:
+        connection.call("CREATE", "things", SCHEMA)
+        for start in range(0, 4_000, 500):
+            connection.pipeline([
+                ["PUT", "things", f"t{n}", f'{{"n":{n},"k":"{"x" * 300}"}}']
+                for n in range(start, start + 500)])
+        wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+        before = int(info(connection, "log_file_bytes"))
+        sizes = []
+        for _ in range(10):
+            connection.call("SNAPSHOT", "RESTORE", "one")
+            connection.call("SNAPSHOT", "RESTORE", "one")
+            while any(as_map(row)["state"] == "running" for row in connection.call("JOBS")):
+                time.sleep(0.02)
+            sizes.append(int(info(connection, "log_file_bytes")))
+        assert all(as_map(row)["state"] == "done" for row in connection.call("JOBS"))
+        assert connection.call("COUNT", "things", "{}") == 4_000
+    # What comes back stands beside what it replaces, and that is cleaned up before the next one.
+    assert max(sizes) < 3 * before + (4 << 20), (before, sizes)

@@ -68,6 +68,9 @@ final class SnapshotContent: @unchecked Sendable {
         views.reduce(0) { sum, view in view.partitions.reduce(sum) { $0 + $1.byteCount } }
     }
 
+    /// Bytes of the log's entries and vectors.
+    var logByteCount: Int { trimmer.liveByteCount + trimmer.supersededByteCount }
+
     /// Writes every section but the log's.
     func writeIndexes(to writer: SnapshotWriter) {
         writer.begin(SectionID(.meta))

@@ -28,11 +28,11 @@ struct SnapshotLog {
     }
 
     /// Bytes that a walk over entries and vectors reads.
-    var byteCount: Int {
-        [SectionKind.entries, .originals].reduce(0) {
-            $0 + Int(file.section(SectionID($1))?.byteCount ?? 0)
-        }
-    }
+    var byteCount: Int { entryByteCount + vectorByteCount }
+
+    /// Bytes of the entries, and of the vectors.
+    var entryByteCount: Int { Int(file.section(SectionID(.entries))?.byteCount ?? 0) }
+    var vectorByteCount: Int { Int(file.section(SectionID(.originals))?.byteCount ?? 0) }
 
     /// Calls `body` with every entry, in the order of keys, until it returns false.
     ///
