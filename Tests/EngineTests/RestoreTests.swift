@@ -248,6 +248,40 @@ import Testing
         #expect(harness.engine.shelf.items().map(\.name) == names)
     }
 
+    /// A damaged file is refused, or what is damaged is not needed: never half of it comes back,
+    /// and never anything else.
+    @Test func aDamagedSnapshotIsRefusedOrRight() throws {
+        var random = TestRandom()
+        print("seed \(random.seed)")
+        let harness = try EngineHarness()
+        try harness.create("c")
+        try fill(harness, 0..<200)
+        try take(harness, "one")
+        let path = URL(fileURLWithPath: harness.engine.shelf.path("one"))
+        let good = try Data(contentsOf: path)
+        var refused = 0
+        for round in 0..<60 {
+            var bad = good
+            if round % 4 == 3 {
+                bad = good.prefix(random.below(good.count))
+            } else {
+                bad[random.below(bad.count)] ^= 1 << random.below(8)
+            }
+            try bad.write(to: path)
+            try fill(harness, 300 + round..<301 + round)
+            let before = try harness.contents()
+            let status = try restore(harness, "one")
+            if status.state == .done {
+                #expect(harness.view.documentCount == 200, "seed \(random.seed)")
+                continue
+            }
+            refused += 1
+            #expect(status.text.hasPrefix("CORRUPT"), "\(status.text), seed \(random.seed)")
+            #expect(try harness.contents() == before, "seed \(random.seed)")
+        }
+        #expect(refused > 20)
+    }
+
     @Test func moreThanOneSnapshotASecondIsTaken() throws {
         let harness = try EngineHarness()
         try harness.create("c")

@@ -73,7 +73,8 @@ package struct SnapshotJob: Sendable {
         let descriptor = try engine.shelf.create(name)
         defer { close(descriptor) }
         try requireRoom(engine)
-        SnapshotContent.rehearse(engine.shared.catalog)
+        SnapshotContent.rehearse(
+            engine.shared.catalog, level: engine.shared.settings.snapshots.level)
         let image = try fork(context, descriptor)
         let writer = image.writer
         try wait(for: image, context)
