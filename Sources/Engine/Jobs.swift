@@ -1,3 +1,4 @@
+import DocumentStore
 import Primitives
 
 #if canImport(Glibc)
@@ -224,6 +225,9 @@ extension Engine {
                     return result
                 } catch let error as EngineError {
                     gate.open(error)
+                    throw error
+                } catch let error as StoreError {
+                    gate.open(committer.shared.report(error))
                     throw error
                 } catch {
                     gate.open(EngineError(.generic, "", "the change failed: \(error)"))

@@ -6,8 +6,9 @@ Method: a model of all documents beside the server. A phase is begun, and ended 
 random part of the time that it takes undisturbed; some starts are killed as well before one is
 left alone. Then documents and answers by nearness are compared with the model.
 
-$AISLE_SNAPSHOT_KILLS kills, one for each phase unless told. The soak runs for $AISLE_SOAK_MINUTES
-minutes and is left out without: writes, lookups, automatic snapshots and kills all at the same time.
+$AISLE_SNAPSHOT_KILLS kills, one for each phase unless told. The soak runs for
+$AISLE_SOAK_MINUTES minutes and is left out without: writes, lookups, automatic snapshots and kills
+all at the same time.
 """
 
 import collections

@@ -74,8 +74,7 @@ package struct RestoreJob: Sendable {
             throw EngineError(
                 .corrupt, name, "an entry in it cannot be read, or not under its schema",
                 hint: "SNAPSHOT VERIFY says whether the file is damaged")
-        } catch StoreError.full {
-            _ = engine.shared.report(.full)
+        } catch let error as EngineError where error.code == .full && error.path.isEmpty {
             throw EngineError(
                 .full, name, "no space is left on the disk\(engine.freeText)",
                 hint: "free some space, or trim with COMPACT")
