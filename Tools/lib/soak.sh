@@ -13,7 +13,8 @@ soak_snapshots() {
         AISLE_BIN=$(server_binary release) \
         tally_run soak-snapshots count_pytest \
         end_to_end -k "snapshots and (phase or soak)" -s || true
-    tally_run soak-snapshot-faults count_plain snapshot_faults "${AISLE_FAULT_RUNS:-120}" || true
+    AISLE_BIN=$(server_binary release) tally_run soak-snapshot-faults count_plain \
+        snapshot_faults "${AISLE_FAULT_RUNS:-120}" || true
 }
 
 # A report of the sanitizer ends the server with a status of its own, which the fixtures refuse.
