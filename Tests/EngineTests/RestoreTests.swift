@@ -126,6 +126,35 @@ import Testing
         #expect(harness.view.documentCount == 5)
     }
 
+    /// Rows of an earlier server do not say since when a collection is there: a moment before its
+    /// first entry might be one before it was made anew.
+    @Test func whatNobodyKnowsIsAGap() throws {
+        let harness = try EngineHarness()
+        try harness.create("c")
+        try harness.create("other")
+        try fill(harness, 0..<5, in: "other")
+        let before = version(harness)
+        try fill(harness, 0..<5)
+        let behind = version(harness)
+        try fill(harness, 5..<8)
+        for view in [harness.view, harness.view("other")] {
+            let row = CollectionRow(id: view.id, schema: view.schema, born: nil).bytes
+            try harness.engine.onCommitter { committer in
+                try committer.writer.begin()
+                try committer.writer.putMeta(MetaKey.collectionPrefix + view.name, row)
+                try committer.writer.commit()
+                return .done
+            }
+        }
+        try take(harness, "one")
+        let status = try restore(harness, "one", at: .version(before))
+        #expect(status.text.hasPrefix("GAP"), "\(status.text)")
+        #expect(throws: EngineError.self) {
+            try directory(harness, "one", at: .version(before))
+        }
+        #expect(try directory(harness, "one", at: .version(behind)) == ["c": 5, "other": 5])
+    }
+
     @Test func aTimeBehindTheSnapshotIsRefused() throws {
         let harness = try EngineHarness()
         try harness.create("c")
@@ -184,6 +213,32 @@ import Testing
         let status = try restore(harness, "one")
         #expect(status.state == .done, "\(status.text)")
         #expect(harness.view.documentCount == 1_000)
+    }
+
+    /// Expiry rests while a restore refuses writes: what became overdue meanwhile must not wait for
+    /// the next turn.
+    @Test func whatBecomesOverdueMeanwhileIsGoneAtItsEnd() throws {
+        let harness = try EngineHarness()
+        try harness.create("c")
+        let start = Clock.wallMilliseconds()
+        var due: [Int64] = []
+        var bodies: [WriteRequest.Body] = []
+        for number in 0..<8_000 {
+            var operation = try harness.put("d\(number)", "{\"n\":\(number)}")
+            due.append(start + 1_000 + Int64(number))
+            operation.expiry = .at(due[number])
+            bodies.append(.one(operation))
+        }
+        harness.write(bodies)
+        try take(harness, "one")
+        let status = try restore(harness, "one")
+        #expect(status.state == .done, "\(status.text)")
+        let there = Set(try harness.find(try harness.request(limit: 100_000)).hits.map(\.id))
+        // Between the last look at the clock and the job's end a little time passes.
+        let late = due.indices.filter {
+            due[$0] < status.endedMilliseconds - 60 && there.contains(Array("d\($0)".utf8))
+        }
+        #expect(late.count == 0, "\(status.endedMilliseconds - status.startedMilliseconds) ms")
     }
 
     /// Progress rises to the end and never falls.
