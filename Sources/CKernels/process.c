@@ -34,6 +34,11 @@ void ck_idle_io(void) {
 
 int ck_fork(int keep) {
     pid_t parent = getpid();
+    // Whoever started this process may have had it ignore the ends of children: then nobody could
+    // ask how they ended.
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
     sigset_t all, before;
     sigfillset(&all);
     // No handler of the parent may run in the child.

@@ -366,6 +366,40 @@ extension CommandTable {
                 "Takes, lists, checks, drops and restores snapshots of all collections.",
                 syntax: "SNAPSHOT <subcommand>",
                 complexity: "O(data), in the background",
+                options: [
+                    .init(
+                        "CREATE [name]",
+                        """
+                        take one of all collections, under a name made of the time where none is \
+                        given; answers the number of a job, as VERIFY, DROP and RESTORE do
+                        """),
+                    .init(
+                        "LIST",
+                        """
+                        newest first, for each: name; version, the newest that it holds; created; \
+                        bytes of the file; documents, yes if it holds the log and can stand alone, \
+                        no if only indexes for the next start; state: ok, damaged, \
+                        not a snapshot, unreadable, of a later format
+                        """),
+                    .init("VERIFY name", "read every byte and compare all checksums"),
+                    .init("DROP name", "remove it"),
+                    .init(
+                        "RESTORE name",
+                        """
+                        bring all its collections and aliases back in place of those that there \
+                        are; writes are READONLY until the job has ended, open cursors are gone
+                        """),
+                    .init(
+                        "AT version|time",
+                        """
+                        RESTORE as of a moment: a version, 2026-11-21T20:00:00Z, or milliseconds \
+                        since 1970 (a number from 100,000,000,000 on, or any with ms behind it); \
+                        GAP where its log does not go so far back, also across an earlier RESTORE \
+                        or DROP
+                        """),
+                    .init("AS c2", "RESTORE one collection beside all others, under this name"),
+                    .init("ONLY c", "which one; may be left out where the snapshot has but one"),
+                ],
                 subcommands: [
                     "CREATE [name] [INCREMENTAL]", "LIST", "VERIFY name", "DROP name",
                     "RESTORE name [AT version|time] [AS c2 [ONLY c]]",

@@ -433,7 +433,7 @@ struct LookupShape: LookupArguments {
             if let text = try options.text("DISTINCT") {
                 find.distinct = try DistinctSpec(parsing: text).path
             }
-            queryHash = Cursor.queryHash(["\(view.id)"] + queryTexts + [find.sort?.text ?? ""])
+            queryHash = Cursor.queryHash([view.name] + queryTexts + [find.sort?.text ?? ""])
             if let text = try options.text("AFTER") {
                 let cursor = try Cursor(
                     decoding: text, secret: handler.cursorSecret, queryHash: queryHash)

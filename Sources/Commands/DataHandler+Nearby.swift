@@ -216,11 +216,11 @@ final class NearbyShape: LookupArguments {
     var queryHash: UInt64 {
         Cursor.queryHash(
             [
-                UInt64(request.view.id), UInt64(request.target.number),
+                UInt64(request.target.number),
                 request.center.longitude.bitPattern, request.center.latitude.bitPattern,
                 (request.radiusMeters ?? -1).bitPattern,
                 UInt64(bitPattern: request.opening?.milliseconds ?? .min),
-            ], ["NEARBY", filterText, stockText])
+            ], ["NEARBY", request.view.name, filterText, stockText])
     }
 
     init(

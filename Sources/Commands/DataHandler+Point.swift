@@ -26,7 +26,7 @@ extension DataHandler {
         }
         let options = try Options(request, from: 3, Self.fetchRules)
         let shape = try PointShape(options, self)
-        if let older = shape.version { try context.check(older) }
+        if let older = shape.version { try context.check(older, view) }
         try write(view, id, at: shape.version ?? version, shape, &reply)
         return .replied
     }
@@ -39,7 +39,7 @@ extension DataHandler {
         let shape = try PointShape(options, self)
         let (version, view) = try context.pin(named)
         defer { context.pins.release(version) }
-        if let older = shape.version { try context.check(older) }
+        if let older = shape.version { try context.check(older, view) }
         let start = reply.byteCount
         reply.array(ids.count)
         for id in ids {

@@ -67,13 +67,12 @@ extension DataHandler {
             }
             let value = request.string(index + 1)
             if request.equals(index, "AT") {
-                if let version = UInt64(value) {
-                    moment = .version(Version(version))
-                } else if let time = try? DateTime.parse(value) {
-                    moment = .time(time)
-                } else {
-                    throw EngineError(.invalid, "AT", "is a version or a time")
+                guard let parsed = SnapshotMoment(value) else {
+                    throw EngineError(
+                        .invalid, "AT", "is a version or a time",
+                        hint: "a time is 2026-11-21T20:00:00Z, or milliseconds since 1970")
                 }
+                moment = parsed
             } else if request.equals(index, "AS") {
                 guard Schema.isValidName(value) else {
                     throw EngineError(.invalid, "AS", "is no name for a collection")
@@ -110,9 +109,8 @@ extension DataHandler {
         guard request.count == count else { throw EngineError(.syntax, "SNAPSHOT", "is \(form)") }
     }
 
-    /// As of the last change: no file is opened here.
     private func list(_ reply: inout ReplyWriter) {
-        let items = engine.shared.snapshots.items
+        let items = engine.snapshots()
         reply.array(items.count)
         for item in items {
             reply.map(7)
@@ -127,9 +125,23 @@ extension DataHandler {
             reply.bulk("documents")
             reply.bulk(item.header.map { $0.hasEntries || $0.hasBase ? "yes" : "no" } ?? "")
             reply.bulk("state")
-            reply.bulk(item.problem == nil ? "ok" : "damaged")
+            reply.bulk(item.state)
             reply.bulk("base")
             reply.bulk(item.origin?.name ?? "")
+        }
+    }
+}
+
+extension SnapshotShelf.Item {
+    /// One word or two for `LIST`.
+    fileprivate var state: String {
+        switch problem {
+        case nil: "ok"
+        case .foreign: "not a snapshot"
+        case .formatTooNew: "of a later format"
+        case .io: "unreadable"
+        case .baseMissing, .baseOther: "without its base"
+        case .damaged, .full, .outOfMemory: "damaged"
         }
     }
 }

@@ -16,6 +16,8 @@ package final class CollectionView: Sendable {
     /// Rises with each change of the schema alone.
     package let schemaGeneration: UInt64
     package let partitions: [CollectionPartition]
+    /// Since when there are documents of it; nil where an earlier version of the server made it.
+    let born: CatalogMoment?
     /// Fields whose vectors are indexed, as lookups take them: while an `ALTER` builds another
     /// index of a field, the field is still the one of the index that is there.
     package let vectorFields: [Field]
@@ -34,10 +36,10 @@ package final class CollectionView: Sendable {
     /// Fields of `former` whose values are unique until the change is done.
     let formerUniques: [FieldNumber]
 
-    package init(
+    init(
         id: UInt32, name: String, schema: Schema, generation: UInt64, schemaGeneration: UInt64,
         partitions: [CollectionPartition], hashSeed: UInt64, unenforced: Set<FieldNumber> = [],
-        former: Schema? = nil
+        former: Schema? = nil, born: CatalogMoment? = nil
     ) {
         precondition(!partitions.isEmpty, "a collection has at least one partition")
         self.id = id
@@ -46,6 +48,7 @@ package final class CollectionView: Sendable {
         self.generation = generation
         self.schemaGeneration = schemaGeneration
         self.partitions = partitions
+        self.born = born
         vectorFields = schema.fields.filter(\.hasVectorIndex).map { field in
             let before = former?.field(numbered: field.number)
             return before?.hasVectorIndex == true ? before ?? field : field
@@ -98,7 +101,7 @@ package final class CollectionView: Sendable {
         CollectionView(
             id: id, name: name, schema: schema, generation: generation + 1,
             schemaGeneration: schemaGeneration, partitions: partitions, hashSeed: hashSeed,
-            unenforced: unenforced, former: former)
+            unenforced: unenforced, former: former, born: born)
     }
 
     /// A copy with another schema; with `former` it is only being built.
@@ -108,7 +111,23 @@ package final class CollectionView: Sendable {
         CollectionView(
             id: id, name: name, schema: schema, generation: generation + 1,
             schemaGeneration: schemaGeneration + 1, partitions: partitions, hashSeed: hashSeed,
-            unenforced: unenforced, former: former)
+            unenforced: unenforced, former: former, born: born)
+    }
+}
+
+/// A point in the history of the catalogue, whose changes have no versions of their own: the newest
+/// version of a document then, and the time.
+struct CatalogMoment: Sendable, Equatable {
+    var version: Version
+    /// Milliseconds since 1970.
+    var milliseconds: Int64
+
+    /// Now, for a change that comes behind `version`.
+    init(behind version: Version) { self.init(version, Clock.wallMilliseconds()) }
+
+    init(_ version: Version, _ milliseconds: Int64) {
+        self.version = version
+        self.milliseconds = milliseconds
     }
 }
 

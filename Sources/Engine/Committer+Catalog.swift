@@ -29,16 +29,18 @@ extension Committer {
             throw EngineError(.duplicate, name, "the name is taken", hint: "DROP it first")
         }
         let id = nextCollection
+        let born = CatalogMoment(behind: lastVersion)
         try writer.begin()
         try writer.putMeta(
-            MetaKey.collectionPrefix + name, CollectionRow(id: id, schema: schema).bytes)
+            MetaKey.collectionPrefix + name,
+            CollectionRow(id: id, schema: schema, born: born).bytes)
         try writer.putMeta(MetaKey.nextCollection, MetaKey.bytes(UInt64(id) + 1))
         try writer.commit()
         nextCollection = id + 1
         let view = CollectionView(
             id: id, name: name, schema: schema, generation: 1, schemaGeneration: 1,
             partitions: makePartitions(shared.partitionCount, schema: schema),
-            hashSeed: shared.hashSeed)
+            hashSeed: shared.hashSeed, born: born)
         shared.setCatalog(catalog.replacing(view))
         return .done
     }
@@ -56,7 +58,10 @@ extension Committer {
         for (alias, target) in catalog.aliases where target == name {
             try writer.deleteMeta(MetaKey.aliasPrefix + alias)
         }
+        let horizon = CatalogMoment(behind: lastVersion)
+        try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon))
         try writer.commit()
+        shared.noteCatalogHorizon(horizon)
         shared.setCatalog(catalog.removing(name))
         uniques[view.id] = nil
         expiries.removeAll(collection: view.id)
@@ -95,7 +100,7 @@ extension Committer {
         try writer.begin()
         try writer.putMeta(
             MetaKey.collectionPrefix + view.name,
-            CollectionRow(id: view.id, schema: view.schema, pending: pending).bytes)
+            CollectionRow(view, pending: pending).bytes)
         try writer.commit()
         shared.setCatalog(shared.catalog.replacing(view))
     }
@@ -105,7 +110,7 @@ extension Committer {
         try writer.begin()
         try writer.putMeta(
             MetaKey.collectionPrefix + view.name,
-            CollectionRow(id: view.id, schema: view.schema, pending: change).bytes)
+            CollectionRow(view, pending: change).bytes)
         try writer.commit()
     }
 }

@@ -35,6 +35,15 @@ extension Committer {
 
     // MARK: - Expiry
 
+    /// Turns all expiries that are due into logged removals, unless the disk refuses them.
+    func expireOverdue() {
+        while let next = expiries.nextMilliseconds, next <= Clock.wallMilliseconds(),
+            Clock.monotonicNanoseconds() >= expiryPauseEnd, shared.writeRefusal() == nil
+        {
+            expireDue(limit: 10_000)
+        }
+    }
+
     /// Turns expiries that are due into logged removals.
     func expireDue(limit: Int) {
         guard let next = expiries.nextMilliseconds, next <= Clock.wallMilliseconds(),

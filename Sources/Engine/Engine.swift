@@ -66,6 +66,7 @@ package final class Engine: Sendable {
         shared = EngineShared(
             options: opened.options, catalog: opened.catalog, hashSeed: opened.hashSeed)
         shared.trimHorizon.store(opened.trimHorizon, ordering: .sequentiallyConsistent)
+        if let horizon = opened.catalogHorizon { shared.noteCatalogHorizon(horizon) }
         let isInterval = options.durability != .commit
         tail = isInterval ? LogTail() : nil
         try reader.begin()
@@ -87,13 +88,12 @@ package final class Engine: Sendable {
         committer.expiries = ExpiryQueue(begun.expiries)
         for view in begun.catalog.collections.values { committer.rebuildUniques(view) }
         shared.publish(last.version)
-        shared.snapshots.note(shelf.items(), of: opened)
+        let stamps = shelf.stamps()
+        shared.snapshots.note(
+            shelf.items(), stamps, identity: opened.hashSeed,
+            partitionCount: opened.options.partitionCount)
         // Overdue documents are gone before anybody asks.
-        while let next = committer.expiries.nextMilliseconds, next <= Clock.wallMilliseconds(),
-            committer.expiryPauseEnd == 0, shared.writeRefusal() == nil
-        {
-            committer.expireDue(limit: 10_000)
-        }
+        committer.expireOverdue()
         recovery = Recovery(
             entryCount: begun.entryCount,
             documentCount: begun.catalog.collections.values.reduce(0) { $0 + $1.documentCount },

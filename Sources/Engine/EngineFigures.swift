@@ -134,7 +134,7 @@ extension Engine {
             health.problems.append("a commit failed: restart after mending the disk")
         default: break
         }
-        if shared.isReadOnly { health.writes = "read-only" }
+        if shared.restoringJob != nil { health.writes = "read-only" }
         if shared.isOverMemory {
             health.state = "degraded"
             health.problems.append("the memory limit is reached: new documents are refused")

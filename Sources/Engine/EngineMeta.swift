@@ -10,6 +10,8 @@ struct EngineMeta {
     var catalog: Catalog
     var hashSeed: UInt64
     var trimHorizon: UInt64
+    /// See ``MetaKey``; nil where nothing was ever dropped.
+    var catalogHorizon: CatalogMoment?
     var nextCollection: UInt32
     /// Changes of schemas that were accepted but not finished: (collection, change as JSON).
     var pending: [(name: String, change: JSON)]
@@ -23,6 +25,7 @@ struct EngineMeta {
         let partitions = MetaKey.value(try reader.meta(MetaKey.partitions))
         let seed = MetaKey.value(try reader.meta(MetaKey.hashSeed))
         let horizon = MetaKey.value(try reader.meta(MetaKey.trimHorizon)) ?? 0
+        let catalogHorizon = MetaKey.moment(try reader.meta(MetaKey.catalogHorizon))
         let next = MetaKey.value(try reader.meta(MetaKey.nextCollection)) ?? 1
         reader.end()
         let hashSeed: UInt64
@@ -39,7 +42,8 @@ struct EngineMeta {
         }
         var meta = EngineMeta(
             options: options, catalog: Catalog(collections: [:], aliases: [:], generation: 1),
-            hashSeed: hashSeed, trimHorizon: horizon, nextCollection: UInt32(next), pending: [])
+            hashSeed: hashSeed, trimHorizon: horizon, catalogHorizon: catalogHorizon,
+            nextCollection: UInt32(next), pending: [])
         try meta.loadCatalog(reader)
         return meta
     }
@@ -67,7 +71,7 @@ struct EngineMeta {
             collections[name] = CollectionView(
                 id: row.id, name: name, schema: row.schema, generation: 1, schemaGeneration: 1,
                 partitions: makePartitions(options.partitionCount, schema: row.schema),
-                hashSeed: hashSeed)
+                hashSeed: hashSeed, born: row.born)
             if let change = row.pending { pending.append((name, change)) }
         }
         catalog = Catalog(collections: collections, aliases: aliases, generation: 1)
@@ -90,11 +94,18 @@ struct CollectionRow {
     var schema: Schema
     /// An `ALTER` that was accepted and is being carried out.
     var pending: JSON?
+    /// Since when there are documents of it.
+    var born: CatalogMoment?
 
-    init(id: UInt32, schema: Schema, pending: JSON? = nil) {
+    init(id: UInt32, schema: Schema, pending: JSON? = nil, born: CatalogMoment?) {
         self.id = id
         self.schema = schema
         self.pending = pending
+        self.born = born
+    }
+
+    init(_ view: CollectionView, pending: JSON? = nil) {
+        self.init(id: view.id, schema: view.schema, pending: pending, born: view.born)
     }
 
     init?(_ bytes: [UInt8]) {
@@ -105,6 +116,12 @@ struct CollectionRow {
         self.id = UInt32(truncatingIfNeeded: id)
         self.schema = schema
         pending = object["pending"]
+        if case .array(let pair)? = object["born"], pair.count == 2,
+            case .number(let version) = pair[0], case .number(let time) = pair[1],
+            let version = version.int64, version >= 0, let time = time.int64
+        {
+            born = CatalogMoment(Version(UInt64(version)), time)
+        }
     }
 
     var bytes: [UInt8] {
@@ -112,6 +129,12 @@ struct CollectionRow {
         object["id"] = .number(JSONNumber(Int64(id)))
         object["schema"] = schema.internalJSON
         if let pending { object["pending"] = pending }
+        if let born {
+            object["born"] = .array([
+                .number(JSONNumber(Int64(born.version.rawValue))),
+                .number(JSONNumber(born.milliseconds)),
+            ])
+        }
         var bytes: [UInt8] = []
         JSON.object(object).serialize(into: &bytes)
         return bytes

@@ -36,12 +36,14 @@ package final class EngineShared: Sendable {
     private let settingsBox: Mutex<EngineSettings>
     /// Nothing superseded at or before this version is promised to be readable.
     let trimHorizon = Atomic<UInt64>(0)
+    /// What collections there were before this version is not known any more.
+    let catalogHorizon = Atomic<UInt64>(0)
     private let reclaimFlag = Atomic<Bool>(false)
     private let overMemoryFlag = Atomic<Bool>(false)
     /// Rises when the store stops taking writes: 0 fine, 1 full, 2 failed.
     private let storeTrouble = Atomic<Int>(0)
-    /// A restore or a user has made the engine read-only.
-    private let readOnlyFlag = Atomic<Bool>(false)
+    /// The restore that writes wait for; 0 for none.
+    private let restoreBox = Atomic<UInt64>(0)
     private let completionSink = Mutex<CompletionSink?>(nil)
     package let hashSeed: UInt64
     private let partitionCountBox: Atomic<Int>
@@ -101,9 +103,13 @@ package final class EngineShared: Sendable {
         set { overMemoryFlag.store(newValue, ordering: .relaxed) }
     }
 
-    package var isReadOnly: Bool {
-        get { readOnlyFlag.load(ordering: .relaxed) }
-        set { readOnlyFlag.store(newValue, ordering: .relaxed) }
+    /// The job that brings a snapshot back, while no write is taken for it.
+    var restoringJob: UInt64? {
+        get {
+            let id = restoreBox.load(ordering: .relaxed)
+            return id == 0 ? nil : id
+        }
+        set { restoreBox.store(newValue ?? 0, ordering: .relaxed) }
     }
 
     /// `ok`, `full` (the disk is; writes are tried again) or `failed` (read-only until restart).
@@ -117,8 +123,12 @@ package final class EngineShared: Sendable {
 
     /// Why no write is taken now, if none is. A full disk is not a reason: each write tries again.
     func writeRefusal() -> EngineError? {
-        if isReadOnly {
-            return EngineError(.readOnly, "", "the server is read-only for now")
+        if let id = restoringJob {
+            let status = jobs.status(id)
+            let work = status?.text ?? "a snapshot is brought back"
+            return EngineError(
+                .readOnly, "job \(id)", "\(work), \(status?.percent ?? 0) % is done",
+                hint: "send it again when JOBS shows that the job has ended")
         }
         if storeTrouble.load(ordering: .relaxed) == 2 {
             return EngineError(
@@ -160,6 +170,10 @@ package final class EngineShared: Sendable {
     /// A commit went through: a full disk has space again.
     func noteCommitSucceeded() {
         if storeTrouble.load(ordering: .relaxed) == 1 { storeTrouble.store(0, ordering: .relaxed) }
+    }
+
+    func noteCatalogHorizon(_ moment: CatalogMoment) {
+        catalogHorizon.store(moment.version.rawValue, ordering: .sequentiallyConsistent)
     }
 
     // MARK: - Versions and answers

@@ -1,3 +1,4 @@
+import DocumentStore
 import Primitives
 
 #if canImport(Glibc)
@@ -21,6 +22,9 @@ package struct JobStatus: Sendable {
     package var text: String
     package let startedMilliseconds: Int64
     package var endedMilliseconds: Int64
+
+    /// How much is done, 0...100.
+    package var percent: Int { of > 0 ? min(100, max(0, done * 100 / of)) : 0 }
 }
 
 /// All jobs of the process: the newest few hundred are kept after they end.
@@ -79,6 +83,11 @@ package final class JobTable: Sendable {
         update(id) { job in
             job.state = state
             job.text = text
+            // Totals are estimates: what is done is done.
+            if state == .done {
+                job.of = max(1, job.of)
+                job.done = job.of
+            }
             job.endedMilliseconds = Clock.wallMilliseconds()
         }
     }
@@ -127,7 +136,7 @@ package struct Job: Sendable {
 package final class JobContext {
     package let engine: Engine
     package let read: ReadContext
-    private let id: UInt64
+    let id: UInt64
     private let runner: JobRunner
     /// Set by a job that would be wrong if another one ran in between: it is not paused.
     var keepsTurn = false
@@ -141,6 +150,9 @@ package final class JobContext {
 
     /// Whether the server is stopping.
     var isStopping: Bool { runner.isStopping }
+
+    /// Says in words what is done.
+    func describe(_ text: String) { engine.shared.jobs.update(id) { $0.text = text } }
 
     /// Shows progress.
     package func progress(_ done: Int, of total: Int) {
@@ -225,6 +237,9 @@ extension Engine {
                     return result
                 } catch let error as EngineError {
                     gate.open(error)
+                    throw error
+                } catch let error as StoreError {
+                    gate.open(committer.shared.report(error))
                     throw error
                 } catch {
                     gate.open(EngineError(.generic, "", "the change failed: \(error)"))

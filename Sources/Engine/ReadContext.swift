@@ -302,7 +302,21 @@ package final class ReadContext {
         return result
     }
 
-    /// Whether a read may ask for `version`.
+    /// Whether a read of a collection may ask for `version`.
+    ///
+    /// - Throws: `GAP` for one that is older than what is kept, `INVALID` for one that is not yet.
+    package func check(_ version: Version, _ view: CollectionView) throws(EngineError) {
+        try check(version)
+        // Of the same name there may have been another one, which was dropped or replaced.
+        let horizon = shared.catalogHorizon.load(ordering: .sequentiallyConsistent)
+        if let born = view.born?.version, version < born, version.rawValue < horizon {
+            throw EngineError(
+                .gap, "AT", "version \(version.rawValue) is before the collection was made",
+                hint: "its oldest readable version is \(born.rawValue)")
+        }
+    }
+
+    /// Whether a read may ask for `version`, whatever the collection.
     ///
     /// - Throws: `GAP` for one that is older than what is kept, `INVALID` for one that is not yet.
     package func check(_ version: Version) throws(EngineError) {

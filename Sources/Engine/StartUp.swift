@@ -42,7 +42,7 @@ struct StartUp {
         shelf.sweep()
         let items = shelf.items()
         var notes = items.compactMap { item in
-            item.problem.map { "snapshot \(item.name) cannot be used: \($0)" }
+            item.problem.map { "\(item.name) under snapshots/ cannot be used: \($0.text)" }
         }
         for item in items {
             // One that goes on from another holds entries that the log has as well.

@@ -12,18 +12,17 @@ extension CollectionPartition {
         }
     }
 
-    /// Adds a version to that of every key.
+    /// Moves every key.
     ///
-    /// REQUIRES: no key leaves its range. Complexity: O(rows + documents + nodes).
-    package func shiftKeys(by base: Version) {
-        let offset = base.rawValue << 16
+    /// REQUIRES: `moved` keeps the order of keys. Complexity: O(rows + documents + nodes).
+    package func shiftKeys(_ moved: (UInt64) -> UInt64) {
         func shift(_ keys: GrowableBuffer<UInt64>) {
-            for index in 0..<keys.count where keys[index] != 0 { keys[index] += offset }
+            for index in 0..<keys.count where keys[index] != 0 { keys[index] = moved(keys[index]) }
         }
         shift(rows.born)
         shift(rows.died)
-        for index in 0..<rows.births.count { rows.births[index].key += offset }
-        if rows.lastChange != 0 { rows.lastChange += offset }
+        for index in 0..<rows.births.count { rows.births[index].key = moved(rows.births[index].key) }
+        if rows.lastChange != 0 { rows.lastChange = moved(rows.lastChange) }
         shift(heads.keys)
         for field in vectorFields { shift(field.sources) }
     }

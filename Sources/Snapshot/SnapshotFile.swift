@@ -26,8 +26,10 @@ package final class SnapshotFile: @unchecked Sendable {
     ///
     /// - Throws: `io`; `foreign`, `formatTooNew`, `damaged` for what is not a whole snapshot.
     package init(path: String) throws(SnapshotError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .io(code: errno) }
+        // A pipe would keep whoever opens it waiting; that it is no plain file shows below.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        // A socket cannot be opened at all.
+        guard descriptor >= 0 else { throw errno == ENXIO ? .foreign : .io(code: errno) }
         do throws(SnapshotError) {
             (header, sections, fileByteCount) = try Self.read(descriptor)
         } catch {

@@ -88,6 +88,29 @@ package struct SnapshotShelf: Sendable {
         return items
     }
 
+    /// What a file looks like from outside: it differs once somebody has changed it.
+    package struct Stamp: Sendable, Equatable {
+        var name: String
+        var inode: UInt64 = 0
+        var byteCount: Int64 = 0
+        var seconds: Int64 = 0
+        var nanoseconds: Int64 = 0
+    }
+
+    /// How the files look now, in the order of their names. None is opened.
+    package func stamps() -> [Stamp] {
+        names(ending: Self.suffix).map { name in
+            var stamp = Stamp(name: name)
+            var status = stat()
+            guard stat(path(name), &status) == 0 else { return stamp }
+            stamp.inode = UInt64(status.st_ino)
+            stamp.byteCount = Int64(status.st_size)
+            stamp.seconds = Int64(status.st_ctim.tv_sec)
+            stamp.nanoseconds = Int64(status.st_ctim.tv_nsec)
+            return stamp
+        }
+    }
+
     package func exists(_ name: String) -> Bool { access(path(name), F_OK) == 0 }
 
     private func names(ending suffix: String) -> [String] {
@@ -124,8 +147,10 @@ package struct SnapshotShelf: Sendable {
         } else if errno != EEXIST {
             throw Self.error
         }
+        // Whatever lies under the name already: it is not written through, nor waited for.
+        unlink(temporaryPath(name))
         let descriptor = open(
-            temporaryPath(name), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+            temporaryPath(name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Self.error }
         return descriptor
     }

@@ -209,9 +209,10 @@ struct RestoreCommand: ParsableCommand {
         commandName: "restore",
         abstract: "Make a data directory of a snapshot's file.",
         discussion: """
-            The directory must be new or empty. --at takes a version, or milliseconds after 1970 \
-            with ms behind them. Settings that belong to the data, such as retention, come with it \
-            in aisle.conf; flags and the environment go before them.
+            The directory must be new or empty. --at takes a version or a time: as \
+            2026-11-21T20:00:00Z or 2026-11-21, or as milliseconds since 1970 (a number from \
+            100,000,000,000 on, or any with ms behind it). Settings that belong to the data, such \
+            as retention, come with it in aisle.conf; flags and the environment go before them.
 
             Example: aisle restore before-sale.snap --data /var/lib/aisle
             """
@@ -223,20 +224,19 @@ struct RestoreCommand: ParsableCommand {
     @Option(help: "The data directory to make.")
     var data: String
 
-    @Option(help: "Restore an earlier moment: a version, or a time as 1767225600000ms.")
+    @Option(help: "Restore an earlier moment: a version or a time.")
     var at: String?
 
     func run() throws {
         var moment = SnapshotMoment.end
         if let at {
-            if at.hasSuffix("ms"), let milliseconds = Int64(at.dropLast(2)) {
-                moment = .time(milliseconds)
-            } else if let version = UInt64(at) {
-                moment = .version(Version(version))
-            } else {
+            guard let parsed = SnapshotMoment(at) else {
                 throw Failure(
-                    status: .usage, text: "restore: --at is a version or a time in ms")
+                    status: .usage,
+                    text: "restore: --at is a version, a time as 2026-11-21T20:00:00Z, or "
+                        + "milliseconds since 1970")
             }
+            moment = parsed
         }
         let isTerminal = isatty(2) == 1
         do {
@@ -274,7 +274,7 @@ enum SnapshotFiles {
         switch error {
         case .io(let code): "\(path): \(String(cString: strerror(code)))"
         case .full: "\(path): no space is left"
-        case .foreign: "\(path) is no whole snapshot"
+        case .foreign: "\(path) is not a snapshot, or not a whole one"
         case .formatTooNew(let found, let known):
             "\(path) has format \(found); this version knows formats up to \(known)"
         case .damaged(let part): "\(path) is damaged: \(part.text)"

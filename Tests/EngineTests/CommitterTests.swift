@@ -300,7 +300,7 @@ import Testing
         let fetch = WriteOperation(
             kind: .fetch(nil, withMeta: false), collection: harness.view, id: Array("d".utf8))
         let put = try harness.put("d", #"{"n":2}"#)
-        harness.engine.shared.isReadOnly = true
+        harness.engine.shared.restoringJob = 1
         let result = harness.write(.transaction([fetch, fetch]))
         guard case .transaction(let replies) = result, replies.count == 2,
             case .document(let bytes?) = replies[1]
@@ -310,7 +310,7 @@ import Testing
         }
         #expect(bytes == Array(#"{"n":1}"#.utf8))
         #expect(harness.write(.transaction([fetch, put])).code == .readOnly)
-        harness.engine.shared.isReadOnly = false
+        harness.engine.shared.restoringJob = nil
         #expect(harness.write(.transaction([fetch, put])).code == nil)
     }
 

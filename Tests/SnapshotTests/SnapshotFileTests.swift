@@ -147,7 +147,7 @@ extension TemporaryFile {
         #expect(throws: SectionError.checksum) { try source.next(UInt8.self) }
     }
 
-    /// Every byte of a file is covered: no single change goes unnoticed by opening and verifying.
+    /// Every bit of a file is covered: no single change goes unnoticed by opening and verifying.
     @Test func everyFlippedByteIsNoticed() throws {
         var random = TestRandom()
         print("seed \(random.seed)")
@@ -155,11 +155,13 @@ extension TemporaryFile {
         try file.write(sections(&random, sizes: [300, 0, 700, 40]))
         let good = try file.bytes()
         for place in good.indices {
-            var bad = good
-            bad[place] ^= UInt8(1 << random.below(8))
-            try file.write(bad)
-            #expect(throws: SnapshotError.self, "byte \(place)") {
-                try SnapshotFile(path: file.path).verify()
+            for bit in 0..<8 {
+                var bad = good
+                bad[place] ^= 1 << bit
+                try file.write(bad)
+                #expect(throws: SnapshotError.self, "byte \(place), bit \(bit)") {
+                    try SnapshotFile(path: file.path).verify()
+                }
             }
         }
     }
@@ -177,6 +179,36 @@ extension TemporaryFile {
         }
         try file.write(good + [0])
         #expect(throws: SnapshotError.self) { try SnapshotFile(path: file.path) }
+    }
+
+    /// The same of a file of many blocks, for some places: its edges, those of all sections and
+    /// blocks, and others by chance.
+    @Test func damageToALargeFileIsNoticed() throws {
+        var random = TestRandom()
+        print("seed \(random.seed)")
+        let block = Layout.blockByteCount
+        let file = try TemporaryFile()
+        try file.write(sections(&random, sizes: [3 * block + 77, 5, block, 700_000]), level: 1)
+        let good = try file.bytes()
+        var edges = [0, Layout.headerByteCount, good.count - Layout.trailerByteCount, good.count]
+        for section in try SnapshotFile(path: file.path).sections {
+            edges += [Int(section.offset), Int(section.offset + section.storedByteCount)]
+            edges.append(Int(section.offset) + Layout.blockHeadByteCount)
+        }
+        var places = Set(edges.flatMap { [$0 - 1, $0] })
+        for _ in 0..<200 { places.insert(random.below(good.count)) }
+        for place in places where good.indices.contains(place) {
+            var bad = good
+            bad[place] ^= 1 << random.below(8)
+            try file.write(bad)
+            #expect(throws: SnapshotError.self, "byte \(place), seed \(random.seed)") {
+                try SnapshotFile(path: file.path).verify()
+            }
+            try file.write(Array(good[..<place]))
+            #expect(throws: SnapshotError.self, "\(place) bytes, seed \(random.seed)") {
+                try SnapshotFile(path: file.path).verify()
+            }
+        }
     }
 
     /// Blocks name the place where they stand: two good blocks cannot change places.

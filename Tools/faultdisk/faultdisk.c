@@ -19,7 +19,8 @@
 //   FAULTDISK_DIR     absolute path; files below it are subject to faults (required)
 //   FAULTDISK_SEED    seed of every random choice (default 1)
 //   FAULTDISK_FAIL    kind:n:errno[:count]  fails the n-th call (from 1) of the kind, and the
-//                     count - 1 calls after it. Kinds: write sync dsync any. errno is a number;
+//                     count - 1 calls after it. Kinds: write sync dsync any, and open, which is
+//                     not among any and is not cut. errno is a number;
 //                     0 means a short write (for writes). A second fault: FAULTDISK_FAIL2
 //   FAULTDISK_BUDGET  bytes by which files may grow in all; SIGUSR1 lifts the limit
 //   FAULTDISK_CUT     kind:n   cuts the power at the n-th call of the kind: a write is done and
@@ -111,7 +112,7 @@ static struct fault cut;
 static long budget = -1;
 static int lose_percent = 50;
 static uint64_t random_state = 1;
-static long write_count, sync_count, dsync_count, call_count;
+static long write_count, sync_count, dsync_count, open_count, call_count;
 static volatile sig_atomic_t cut_requested;
 static char log_path[PATH_MAX];
 
@@ -131,6 +132,9 @@ static void on_usr2(int signal) {
     (void)signal;
     cut_requested = 1;
 }
+
+static void take_lock(void) { pthread_mutex_lock(&lock); }
+static void give_lock(void) { pthread_mutex_unlock(&lock); }
 
 static void parse_fault(const char *text, struct fault *fault) {
     fault->at = 0;
@@ -167,6 +171,8 @@ static void initialise(void) {
     parse_fault(getenv("FAULTDISK_FAIL"), &faults[0]);
     parse_fault(getenv("FAULTDISK_FAIL2"), &faults[1]);
     if ((text = getenv("FAULTDISK_CUT"))) sscanf(text, "%7[a-z]:%ld", cut.kind, &cut.at);
+    // A forked child must not find the lock taken by a thread that it does not have.
+    pthread_atfork(take_lock, give_lock, give_lock);
     signal(SIGUSR1, on_usr1);
     signal(SIGUSR2, on_usr2);
 }
@@ -175,9 +181,9 @@ static void start(void) { pthread_once(&once, initialise); }
 
 __attribute__((destructor)) static void write_log(void) {
     if (!log_path[0]) return;
-    char line[128];
-    int length = snprintf(line, sizeof line, "write %ld\nsync %ld\ndsync %ld\nany %ld\n",
-                          write_count, sync_count, dsync_count, call_count);
+    char line[160];
+    int length = snprintf(line, sizeof line, "write %ld\nsync %ld\ndsync %ld\nopen %ld\nany %ld\n",
+                          write_count, sync_count, dsync_count, open_count, call_count);
     int fd = real_open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0) return;
     if (real_write(fd, line, (size_t)length) < 0) { /* the log is a courtesy */ }
@@ -355,6 +361,23 @@ static enum verdict judge(const char *kind) {
     return GO_ON;
 }
 
+// Counts an open below the directory and says whether it shall fail; an errno is set then.
+static int refuses_open(const char *path) {
+    if (!below(path)) return 0;
+    int refused = 0;
+    pthread_mutex_lock(&lock);
+    open_count++;
+    for (int i = 0; i < 2; i++) {
+        const struct fault *fault = &faults[i];
+        if (strcmp(fault->kind, "open") != 0 || !fault->at) continue;
+        if (open_count < fault->at || open_count >= fault->at + fault->count) continue;
+        errno = fault->code;
+        refused = 1;
+    }
+    pthread_mutex_unlock(&lock);
+    return refused;
+}
+
 // How many of `size` bytes at `offset` fit; each byte beyond the file's end takes from the budget.
 static size_t afford(struct file *file, off_t offset, size_t size) {
     struct stat status;
@@ -448,24 +471,28 @@ static int opened(int fd, const char *path, int flags) {
 int open(const char *path, int flags, ...) {
     MODE(flags)
     start();
+    if (refuses_open(path)) return -1;
     return opened(real_open(path, flags, mode), path, flags);
 }
 
 int open64(const char *path, int flags, ...) {
     MODE(flags)
     start();
+    if (refuses_open(path)) return -1;
     return opened(real_open(path, flags | O_LARGEFILE, mode), path, flags);
 }
 
 int openat(int at, const char *path, int flags, ...) {
     MODE(flags)
     start();
+    if (refuses_open(path)) return -1;
     return opened(real_openat(at, path, flags, mode), path, flags);
 }
 
 int openat64(int at, const char *path, int flags, ...) {
     MODE(flags)
     start();
+    if (refuses_open(path)) return -1;
     return opened(real_openat(at, path, flags | O_LARGEFILE, mode), path, flags);
 }
 

@@ -6,6 +6,17 @@ soak_kills() {
         tally_run soak-kills count_pytest end_to_end -k sigkill -s || true
 }
 
+# Kills in every phase of snapshots, then writes, lookups, automatic snapshots and kills together.
+soak_snapshots() {
+    swift build -c release --product aisle
+    AISLE_SNAPSHOT_KILLS=${AISLE_SNAPSHOT_KILLS:-64} AISLE_SOAK_MINUTES=${minutes:-20} \
+        AISLE_BIN=$(server_binary release) \
+        tally_run soak-snapshots count_pytest \
+        end_to_end -k "snapshots and (phase or soak)" -s || true
+    AISLE_BIN=$(server_binary release) tally_run soak-snapshot-faults count_plain \
+        snapshot_faults "${AISLE_FAULT_RUNS:-120}" || true
+}
+
 # A report of the sanitizer ends the server with a status of its own, which the fixtures refuse.
 soak_tsan() {
     tally_run soak-tsan-build count_one swift build --product aisle --sanitize=thread \

@@ -70,7 +70,7 @@ package final class FindExecution {
     /// - Throws: `GAP` or `INVALID` for an `AT` version that cannot be read; `INVALID` for a cursor
     ///   of another query.
     package init(_ request: FindRequest, context: ReadContext) throws(EngineError) {
-        if let version = request.version { try context.check(version) }
+        if let version = request.version { try context.check(version, request.view) }
         let (version, view) = try context.pin(request.view)
         var request = request
         request.view = view

@@ -94,6 +94,7 @@ package struct DirectoryRestore {
     private func fill(_ log: SnapshotLog, _ progress: (Int, Int) -> Void) throws -> Report {
         let store = try LogStore(StoreOptions(directory: temporary))
         let writer = try store.makeWriter()
+        try requireRoom(log)
         let total = log.byteCount
         var report = Report()
         var (done, uncommitted) = (0, 0)
@@ -106,12 +107,12 @@ package struct DirectoryRestore {
             progress(done, total)
             try writer.begin()
         }
+        let meta = try SnapshotMeta(log, name: path)
+        try meta.require(moment, in: log.file.header)
+        let later = meta.collections.filter { !meta.has($0.value, at: moment) }
         try writer.begin()
-        var horizon = Version.zero
-        for (key, value) in try log.metaRows() {
-            if key == Array(MetaKey.trimHorizon.utf8) {
-                horizon = Version(MetaKey.value(value) ?? 0)
-            } else if key == Array((MetaKey.settingPrefix + Engine.optionsName).utf8) {
+        for (key, value) in meta.rows where !Self.names(key, value, oneOf: later) {
+            if key == Array((MetaKey.settingPrefix + Engine.optionsName).utf8) {
                 try writeConfiguration(configurationText(value))
             }
             try key.withUnsafeBytes { key in
@@ -119,9 +120,11 @@ package struct DirectoryRestore {
             }
         }
         var last = LogKey.none
+        var seen: Set<UInt32> = []
         try log.forEachEntry { entry in
             guard moment.includes(entry) else { return false }
             last = entry.key
+            seen.insert(entry.collection)
             report.entryCount += 1
             let vectors = (0..<entry.vectorCount).map { entry.vector(at: $0) }
             try writer.append(
@@ -130,16 +133,7 @@ package struct DirectoryRestore {
             return true
         }
         report.version = moment == .end ? log.file.header.version : last.version
-        if case .version(let version) = moment {
-            guard version <= log.file.header.version else {
-                throw EngineError(
-                    .invalid, "AT", "the snapshot ends at \(log.file.header.version.rawValue)")
-            }
-        }
-        guard moment == .end || last.version >= horizon else {
-            throw EngineError(
-                .gap, "AT", "the snapshot reaches back to version \(horizon.rawValue)")
-        }
+        try meta.require(moment, last: last, seen: seen, of: Array(meta.collections.values))
         try log.forEachVector { key, field, bytes in
             guard key <= last else { return false }
             report.vectorCount += 1
@@ -175,6 +169,31 @@ package struct DirectoryRestore {
             guard put > 0 else { throw errno == ENOSPC ? .full : .io(code: errno) }
             left = UnsafeRawBufferPointer(rebasing: left[put...])
         }
+    }
+
+    /// Whether a row of the meta table is a collection's that was made after the moment, or an
+    /// alias of one.
+    private static func names(
+        _ key: [UInt8], _ value: [UInt8], oneOf later: [String: CollectionRow]
+    ) -> Bool {
+        let key = String(decoding: key, as: UTF8.self)
+        if key.hasPrefix(MetaKey.collectionPrefix) {
+            return later[String(key.dropFirst(MetaKey.collectionPrefix.count))] != nil
+        }
+        guard key.hasPrefix(MetaKey.aliasPrefix) else { return false }
+        return later[String(decoding: value, as: UTF8.self)] != nil
+    }
+
+    /// Refuses to begin what would not fit: the log, whose pages round up, and the copy.
+    private func requireRoom(_ log: SnapshotLog) throws(EngineError) {
+        let needed =
+            log.byteCount + log.byteCount / 2 + (moment == .end ? log.file.fileByteCount : 0)
+        guard let free = SnapshotShelf(dataDirectory: temporary).freeByteCount, free < needed else {
+            return
+        }
+        throw EngineError(
+            .full, directory, "the restore may need \(needed) bytes, \(free) are free",
+            hint: "free some space or name another disk")
     }
 
     /// Copies the snapshot, or the first of its chain, which has the indexes, to where a start

@@ -1,7 +1,8 @@
 import DocumentStore
 import Partition
 import Primitives
-import Snapshot
+import Schema
+package import Snapshot
 
 #if canImport(Glibc)
     import Glibc
@@ -20,6 +21,9 @@ extension Engine {
             view.partitionFigures.reduce(sum) { $0 + $1.byteCount }
         }
     }
+
+    /// How much room there is, as the end of a sentence; empty where the system does not say.
+    var freeText: String { shelf.freeByteCount.map { ", \($0) bytes are free" } ?? "" }
 
     /// A name for a snapshot that is taken by itself: it sorts by its time.
     package static func automaticName(_ suffix: String = "") -> String {
@@ -42,7 +46,7 @@ extension Engine {
     package func takeSnapshot(
         name: String?, hasEntries: Bool = true, isIncremental: Bool = false
     ) throws(EngineError) -> UInt64 {
-        let name = name ?? Self.automaticName()
+        let name = name ?? freeName()
         guard SnapshotShelf.isName(name) else {
             throw EngineError(
                 .invalid, "name", "letters, digits, - _ and . not first, at most 64 bytes")
@@ -60,6 +64,14 @@ extension Engine {
         return id
     }
 
+    /// An automatic name that is not taken: several may be asked for in one second.
+    private func freeName() -> String {
+        let name = Self.automaticName()
+        var number = 1
+        while shelf.exists(number == 1 ? name : "\(name)-\(number)") { number += 1 }
+        return number == 1 ? name : "\(name)-\(number)"
+    }
+
     /// Notes a snapshot that is complete, and drops those that it replaces.
     func didTakeSnapshot(_ name: String, byteCount: Int, since started: UInt64) {
         let milliseconds = Int((Clock.monotonicNanoseconds() - started) / 1_000_000)
@@ -75,8 +87,20 @@ extension Engine {
 
     /// Takes up what is on the shelf now.
     package func noteSnapshots() {
+        // Looked at before the files are opened: what changes in between is seen the next time.
+        let stamps = shelf.stamps()
         shared.snapshots.note(
-            shelf.items(), identity: shared.hashSeed, partitionCount: shared.partitionCount)
+            shelf.items(), stamps, identity: shared.hashSeed,
+            partitionCount: shared.partitionCount)
+    }
+
+    /// The snapshots on the shelf, newest version first, also those that somebody else has put
+    /// there.
+    ///
+    /// - Complexity: O(files): files are opened only where one has changed.
+    package func snapshots() -> [SnapshotShelf.Item] {
+        if shelf.stamps() != shared.snapshots.stamps { noteSnapshots() }
+        return shared.snapshots.items
     }
 
     /// Keeps the newest of those that were taken by themselves: of those that can be restored as
@@ -102,11 +126,10 @@ extension Engine {
 
     /// Leaves a snapshot of the indexes for the next start. REQUIRES: all threads have ended.
     func takeSnapshotAtStop() {
-        let newest = shelf.items().first { $0.header?.hasBase == false }
-        if newest?.header?.version == committer.lastVersion { return }
+        if shelf.items().contains(where: isCurrent) { return }
         let started = Clock.monotonicNanoseconds()
+        // Where two stops fall into one second, the later one replaces the earlier.
         let name = Self.automaticName("-stop")
-        guard SnapshotShelf.isName(name), !shelf.exists(name) else { return }
         do {
             let content = try SnapshotContent(committer, hasEntries: false)
             if let free = shelf.freeByteCount, free < content.byteCount { return }
@@ -122,6 +145,31 @@ extension Engine {
         } catch {
             // The log alone is enough for a start; it only takes longer.
             shelf.abandon(name)
+        }
+    }
+
+    /// Whether a start would find everything in a snapshot: it is of this directory as it is now,
+    /// with the same partitions and the same fields.
+    private func isCurrent(_ item: SnapshotShelf.Item) -> Bool {
+        guard let header = item.header, header.identity == shared.hashSeed,
+            Int(header.partitionCount) == shared.partitionCount,
+            header.version == committer.lastVersion,
+            let file = try? SnapshotFile(path: shelf.path(item.name))
+        else { return false }
+        return shared.catalog.collections.values.allSatisfy { view in
+            (0..<shared.partitionCount).allSatisfy { partition in
+                func has(_ kind: SectionKind, _ field: Field?) -> Bool {
+                    let id = SectionID(
+                        kind, collection: view.id, partition: partition, field: field?.number ?? 0)
+                    guard let section = file.section(id) else { return false }
+                    return field.map { section.shape == $0.shape } ?? true
+                }
+                return has(.base, nil)
+                    && view.schema.fields.allSatisfy { field in
+                        (!field.hasEntries || has(.column, field))
+                            && (!field.hasVectorIndex || has(.vectors, field))
+                    }
+            }
         }
     }
 
@@ -206,9 +254,9 @@ extension Engine {
         return id
     }
 
-    /// - Throws: `NOTFOUND` where no snapshot of that name was seen.
+    /// - Throws: `NOTFOUND` where there is no file of that name.
     func require(_ name: String) throws(EngineError) {
-        guard shared.snapshots.items.contains(where: { $0.name == name }) else {
+        guard snapshots().contains(where: { $0.name == name }) else {
             throw EngineError(.notFound, name, "no such snapshot", hint: "SNAPSHOT LIST names them")
         }
     }

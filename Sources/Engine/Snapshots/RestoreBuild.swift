@@ -15,8 +15,10 @@ import Snapshot
 struct RestoreBuild {
     let context: JobContext
     let log: SnapshotLog
-    /// The version of now that all versions of the snapshot are counted from.
-    let base: Version
+    /// How the snapshot's keys become keys of the log.
+    let shift: KeyShift
+    /// Shows how much of the building is done; from any thread.
+    let report: @Sendable (_ done: Int, _ total: Int) -> Void
     let threadCount: Int
 
     /// A collection: its number in the file, and what it becomes.
@@ -54,7 +56,7 @@ struct RestoreBuild {
             var replay = LogReplay(
                 store: context.engine.store, catalog: catalog, limits: shared.options.limits)
             let seen = Guarded(0)
-            let (report, isStopped) = (context.reporter, context.stopped)
+            let (report, isStopped) = (report, context.stopped)
             // Each thread goes through all entries.
             let total = entryCount * threadCount
             replay.goesOn = { count in
@@ -94,8 +96,8 @@ struct RestoreBuild {
                 SnapshotLoad.Task(part.view, $0, section: part.source)
             }
         }
-        let (file, horizon, base) = (log.file, log.file.header.version, base)
-        let (report, isStopped) = (context.reporter, context.stopped)
+        let (file, horizon, shift) = (log.file, log.file.header.version, shift)
+        let (report, isStopped) = (report, context.stopped)
         let done = Guarded(0)
         Workers.forEach(tasks.count, threadCount: threadCount) { index in
             if isStopped() { return }
@@ -103,7 +105,7 @@ struct RestoreBuild {
             task.run(file, StartProgress())
             if task.isComplete {
                 task.partition.settleAlone(horizon: horizon)
-                task.partition.shiftKeys(by: base)
+                task.partition.shiftKeys { shift(LogKey(rawValue: $0)).rawValue }
             }
             let count = done.withLock { done in
                 done += 1
@@ -122,7 +124,7 @@ struct RestoreBuild {
         for var item in books.expiries {
             guard let id = loaded[item.collection] else { continue }
             item.collection = id
-            item.key = LogKey(rawValue: item.key.rawValue + base.rawValue << 16)
+            item.key = shift(item.key)
             result.expiries.append(item)
         }
         return parts.filter { incomplete.contains($0.view.id) }

@@ -15,8 +15,8 @@ import Synchronization
 ///     └──> indexes built from there ──> names point to the new collections; the old ones are
 ///          cleaned up in the background
 /// ```
-/// Every version of the snapshot becomes itself plus the newest one of now: versions go on rising,
-/// and references between entries and vectors stay as they were. Writes are refused meanwhile. What
+/// The snapshot's versions move as a whole behind the newest one of now: versions go on rising, and
+/// references between entries and vectors stay as they were. Writes are refused meanwhile. What
 /// is given up half way, by a crash or a cancel, belongs to no collection and is cleaned up.
 package struct RestoreJob: Sendable {
     let name: String
@@ -40,6 +40,8 @@ package struct RestoreJob: Sendable {
     /// Bytes of one commit.
     private static let commitByteCount = 4 << 20
     private static let commitCount = 4_096
+    /// Room that is left on the disk beside what comes back.
+    private static let reserveByteCount = 16 << 20
 
     package init(name: String, moment: SnapshotMoment, target: Target?) {
         self.name = name
@@ -56,8 +58,10 @@ package struct RestoreJob: Sendable {
             let log = try SnapshotLog(chain, name: name, moment: moment)
             let plan = try plan(log, engine)
             if let refusal = engine.shared.writeRefusal() { throw refusal }
-            engine.shared.isReadOnly = true
-            defer { engine.shared.isReadOnly = false }
+            try requireRoom(log, engine)
+            context.describe("snapshot \(name) is brought back")
+            engine.shared.restoringJob = context.id
+            defer { engine.shared.restoringJob = nil }
             do {
                 return try carryOut(plan, log, context)
             } catch {
@@ -70,6 +74,10 @@ package struct RestoreJob: Sendable {
             throw EngineError(
                 .corrupt, name, "an entry in it cannot be read, or not under its schema",
                 hint: "SNAPSHOT VERIFY says whether the file is damaged")
+        } catch let error as EngineError where error.code == .full && error.path.isEmpty {
+            throw EngineError(
+                .full, name, "no space is left on the disk\(engine.freeText)",
+                hint: "free some space, or trim with COMPACT")
         } catch let error as StoreError {
             throw engine.shared.report(error)
         } catch let error as SectionError {
@@ -84,46 +92,50 @@ package struct RestoreJob: Sendable {
     private struct Part: Sendable {
         var id: UInt32
         var name: String
-        var schema: Schema
+        var row: CollectionRow
+
+        var schema: Schema { row.schema }
     }
 
     private struct Plan {
         /// By the collection's number in the snapshot.
         var parts: [UInt32: Part] = [:]
         var aliases: [String: String] = [:]
-        var horizon = Version.zero
+        let meta: SnapshotMeta
     }
 
     private func plan(_ log: SnapshotLog, _ engine: Engine) throws -> Plan {
-        var plan = Plan()
-        var rows: [String: CollectionRow] = [:]
-        for (key, value) in try log.metaRows() {
-            let key = String(decoding: key, as: UTF8.self)
-            if key == MetaKey.trimHorizon {
-                plan.horizon = Version(MetaKey.value(value) ?? 0)
-            } else if key.hasPrefix(MetaKey.aliasPrefix) {
-                plan.aliases[String(key.dropFirst(MetaKey.aliasPrefix.count))] =
-                    String(decoding: value, as: UTF8.self)
-            } else if key.hasPrefix(MetaKey.collectionPrefix) {
-                guard let row = CollectionRow(value) else {
-                    throw EngineError(.corrupt, name, "a schema in it cannot be read")
-                }
-                rows[String(key.dropFirst(MetaKey.collectionPrefix.count))] = row
-            }
-        }
+        let meta = try SnapshotMeta(log, name: name)
+        var plan = Plan(meta: meta)
         if let target {
-            let source = try source(of: target, rows)
-            plan.aliases = [:]
+            let source = try source(of: target, meta.collections)
             try requireFree(target.name, engine.shared.catalog)
-            if let row = rows[source] {
-                plan.parts[row.id] = Part(id: 0, name: target.name, schema: row.schema)
+            let row = meta.collections[source]
+            try meta.require(moment, in: log.file.header, only: row)
+            if let row, !meta.has(row, at: moment) {
+                throw EngineError(.notFound, source, "the collection was made after that moment")
             }
+            if let row { plan.parts[row.id] = Part(id: 0, name: target.name, row: row) }
         } else {
-            for (name, row) in rows {
-                plan.parts[row.id] = Part(id: 0, name: name, schema: row.schema)
+            try meta.require(moment, in: log.file.header)
+            for (name, row) in meta.collections where meta.has(row, at: moment) {
+                plan.parts[row.id] = Part(id: 0, name: name, row: row)
             }
+            let names = Set(plan.parts.values.map(\.name))
+            plan.aliases = meta.aliases.filter { names.contains($0.value) }
         }
         return plan
+    }
+
+    /// Refuses to begin what would not fit. Pages round up: half as much comes on top.
+    private func requireRoom(_ log: SnapshotLog, _ engine: Engine) throws(EngineError) {
+        let needed = log.byteCount + log.byteCount / 2 + Self.reserveByteCount
+        guard let free = engine.shelf.freeByteCount, let store = engine.storeStatistics(),
+            free + store.freePageCount * store.pageByteCount < needed
+        else { return }
+        throw EngineError(
+            .full, name, "the restore may need \(needed) bytes\(engine.freeText)",
+            hint: "free some space, or trim with COMPACT")
     }
 
     private func source(
@@ -155,12 +167,18 @@ package struct RestoreJob: Sendable {
         _ plan: Plan, _ log: SnapshotLog, _ context: JobContext
     ) throws -> String {
         var plan = plan
-        let base = try reserve(&plan, context)
-        let superseded = try superseded(plan, log, context)
-        let copied = try appendEntries(plan, log, superseded, base: base, context)
-        try appendVectors(log, copied.vectors, base: base, context)
+        // Restores that were sent together must not pile up in the log.
+        if context.engine.shared.jobs.active(kind: "CLEAN", collection: "") != nil {
+            _ = try CleanJob().run(context)
+        }
+        let progress = RestoreProgress(log, context)
+        let survey = try survey(plan, log, progress)
+        let base = try reserve(&plan, survey, context)
+        let shift = survey.shift(base)
+        let copied = try appendEntries(plan, log, survey.superseded, shift, base, progress)
+        try appendVectors(log, copied.vectors, shift, progress)
         let end = LogKey(version: copied.last.version, index: (1 << 16) - 1)
-        let built = try build(plan, log, base: base, through: end, copied, context)
+        let built = try build(plan, log, shift, base: base, through: end, copied, progress)
         let count = built.views.values.reduce(0) { $0 + $1.documentCount }
         guard built.loadedCount < plan.parts.count || count == copied.entryCount else {
             throw EngineError(
@@ -178,7 +196,9 @@ package struct RestoreJob: Sendable {
     /// Gives the collections numbers of their own, and the log a place for their entries.
     ///
     /// - Returns: the newest version of now.
-    private func reserve(_ plan: inout Plan, _ context: JobContext) throws -> Version {
+    private func reserve(
+        _ plan: inout Plan, _ survey: RestoreSurvey, _ context: JobContext
+    ) throws -> Version {
         let box = Guarded<(Version, UInt32)>((.zero, 0))
         let count = UInt32(plan.parts.count)
         try context.onCommitter { committer in
@@ -198,45 +218,45 @@ package struct RestoreJob: Sendable {
             next += 1
         }
         // Versions have 48 bits.
-        guard base.rawValue < 1 << 47 else {
+        guard base.rawValue + survey.versionCount < 1 << 47 else {
             throw EngineError(.limit, "version", "no versions are left for a restore")
         }
         return base
     }
 
-    /// Which entries up to the moment a later one supersedes.
-    private func superseded(
-        _ plan: Plan, _ log: SnapshotLog, _ context: JobContext
-    ) throws -> Set<UInt64> {
-        var superseded: Set<UInt64> = []
-        var last = LogKey.none
-        var seen = 0
-        let total = log.byteCount
+    /// Learns which entries up to the moment a later one supersedes, and which versions come back.
+    private func survey(
+        _ plan: Plan, _ log: SnapshotLog, _ progress: RestoreProgress
+    ) throws -> RestoreSurvey {
+        var survey = RestoreSurvey()
+        var (seen, count) = (0, 0)
         try log.forEachEntry { entry in
             guard moment.includes(entry) else { return false }
-            last = entry.key
+            survey.last = entry.key
+            survey.collections.insert(entry.collection)
+            if entry.previous != .none { survey.superseded.insert(entry.previous.rawValue) }
+            if plan.parts[entry.collection] != nil {
+                survey.note(entry.key)
+                for index in 0..<entry.vectorCount { survey.note(entry.vector(at: index).key) }
+            }
             seen += entry.bytes.count
-            if entry.previous != .none { superseded.insert(entry.previous.rawValue) }
-            if superseded.count % 1_024 == 0 {
-                context.progress(seen / 4, of: total)
-                try context.checkpoint()
+            count += 1
+            if count % 4_096 == 0 {
+                progress.show(.survey, bytes: seen)
+                try progress.context.checkpoint()
             }
             return true
         }
-        if case .version(let version) = moment, version > log.file.header.version {
-            throw EngineError(
-                .invalid, "AT", "the snapshot ends at \(log.file.header.version.rawValue)")
-        }
-        guard moment == .end || last.version >= plan.horizon else {
-            throw EngineError(
-                .gap, "AT", "the snapshot reaches back to version \(plan.horizon.rawValue)")
-        }
-        return superseded
+        try plan.meta.require(
+            moment, last: survey.last, seen: survey.collections, of: plan.parts.values.map(\.row))
+        return survey
     }
 
     private struct Copied {
         var entryCount = 0
         var byteCount = 0
+        /// Documents whose time to live is over, which stay behind.
+        var overdueCount = 0
         var last: LogKey
         /// Vectors that documents refer to, by their keys in the snapshot.
         var vectors: Set<VectorName> = []
@@ -247,14 +267,13 @@ package struct RestoreJob: Sendable {
         var field: UInt16
     }
 
-    private static func shifted(_ key: LogKey, by base: Version) -> LogKey {
-        LogKey(rawValue: key.rawValue + base.rawValue << 16)
-    }
-
     private func appendEntries(
-        _ plan: Plan, _ log: SnapshotLog, _ superseded: Set<UInt64>, base: Version,
-        _ context: JobContext
+        _ plan: Plan, _ log: SnapshotLog, _ superseded: Set<UInt64>, _ shift: KeyShift,
+        _ base: Version, _ progress: RestoreProgress
     ) throws -> Copied {
+        let context = progress.context
+        let now = Clock.wallMilliseconds()
+        var seen = 0
         var copied = Copied(last: LogKey(version: base, index: 0))
         var batch: [RestoredEntry] = []
         var batchByteCount = 0
@@ -264,15 +283,22 @@ package struct RestoreJob: Sendable {
             (batch, batchByteCount) = ([], 0)
             try context.onCommitter { try $0.appendRestored(entries) }
             copied.last = last.key
+            progress.show(.entries, bytes: seen)
             try context.checkpoint()
         }
         try log.forEachEntry { entry in
             guard moment.includes(entry) else { return false }
+            seen += entry.bytes.count
             let view = EntryView(entry)
             guard let part = plan.parts[entry.collection], !view.isTombstone,
                 entry.operation == .put || entry.operation == .patch,
                 !superseded.contains(entry.key.rawValue)
             else { return true }
+            // Its time to live is over.
+            if entry.expiryMilliseconds != 0, entry.expiryMilliseconds <= now {
+                copied.overdueCount += 1
+                return true
+            }
             var header = entry.header
             header.collection = part.id
             header.previous = .none
@@ -284,11 +310,11 @@ package struct RestoreJob: Sendable {
             }
             batch.append(
                 RestoredEntry(
-                    key: Self.shifted(entry.key, by: base), header: header, id: [UInt8](entry.id),
+                    key: shift(entry.key), header: header, id: [UInt8](entry.id),
                     document: [UInt8](entry.document),
                     vectors: view.vectors.map { reference in
                         var reference = reference
-                        reference.key = Self.shifted(reference.key, by: base)
+                        reference.key = shift(reference.key)
                         return reference
                     }))
             batchByteCount += entry.bytes.count
@@ -305,8 +331,11 @@ package struct RestoreJob: Sendable {
 
     /// Behind the entries: a crash in between must not leave vectors that are newer than the log.
     private func appendVectors(
-        _ log: SnapshotLog, _ wanted: Set<VectorName>, base: Version, _ context: JobContext
+        _ log: SnapshotLog, _ wanted: Set<VectorName>, _ shift: KeyShift,
+        _ progress: RestoreProgress
     ) throws {
+        let context = progress.context
+        var seen = 0
         var batch: [RestoredVector] = []
         var byteCount = 0
         func flush() throws {
@@ -314,15 +343,17 @@ package struct RestoreJob: Sendable {
             (batch, byteCount) = ([], 0)
             if vectors.isEmpty { return }
             try context.onCommitter { try $0.appendRestored(vectors) }
+            progress.show(.vectors, bytes: seen)
             try context.checkpoint()
         }
         var found = 0
         try log.forEachVector { key, field, bytes in
+            seen += bytes.count
             guard wanted.contains(VectorName(key: key, field: field)) else { return true }
             found += 1
             batch.append(
                 RestoredVector(
-                    key: Self.shifted(key, by: base), field: field, bytes: [UInt8](bytes)))
+                    key: shift(key), field: field, bytes: [UInt8](bytes)))
             byteCount += bytes.count
             if byteCount >= Self.commitByteCount { try flush() }
             return true
@@ -335,10 +366,12 @@ package struct RestoreJob: Sendable {
 
     /// Indexes what was appended, in partitions that nobody else sees.
     private func build(
-        _ plan: Plan, _ log: SnapshotLog, base: Version, through: LogKey, _ copied: Copied,
-        _ context: JobContext
+        _ plan: Plan, _ log: SnapshotLog, _ shift: KeyShift, base: Version, through: LogKey,
+        _ copied: Copied, _ progress: RestoreProgress
     ) throws -> RestoreBuild.Result {
+        let context = progress.context
         let shared = context.engine.shared
+        let born = CatalogMoment(behind: through.version)
         let parts = plan.parts.map { source, part in
             RestoreBuild.Part(
                 source: source,
@@ -346,16 +379,16 @@ package struct RestoreJob: Sendable {
                     id: part.id, name: part.name, schema: part.schema, generation: 1,
                     schemaGeneration: 1,
                     partitions: makePartitions(shared.partitionCount, schema: part.schema),
-                    hashSeed: shared.hashSeed))
+                    hashSeed: shared.hashSeed, born: born))
         }
         // What is built takes about as much memory as the entries that it is built of.
         shared.buildingByteCount.store(copied.byteCount, ordering: .relaxed)
         defer { shared.buildingByteCount.store(0, ordering: .relaxed) }
         return try RestoreBuild(
-            context: context, log: log, base: base,
+            context: context, log: log, shift: shift, report: progress.reporter(.build),
             threadCount: min(shared.partitionCount, max(1, shared.options.loopCount))
         ).run(
-            parts, isWhole: moment == .end,
+            parts, isWhole: moment == .end && copied.overdueCount == 0,
             after: LogKey(version: base, index: (1 << 16) - 1), through: through,
             entryCount: copied.entryCount)
     }
@@ -387,6 +420,9 @@ package struct RestoreJob: Sendable {
             }
             try committer.adopt(
                 built, replacing: isAll, aliases: aliases, byteCount: byteCount)
+            // Writes are taken again. What became overdue meanwhile goes before the job has ended.
+            committer.shared.restoringJob = nil
+            committer.expireOverdue()
         }
     }
 }
@@ -476,9 +512,12 @@ extension Committer {
         for view in fresh.values {
             try writer.putMeta(
                 MetaKey.collectionPrefix + view.name,
-                CollectionRow(id: view.id, schema: view.schema).bytes)
+                CollectionRow(view).bytes)
         }
+        let horizon = CatalogMoment(behind: lastVersion)
+        if isAll { try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon)) }
         try writer.commit()
+        if isAll { shared.noteCatalogHorizon(horizon) }
         trimmer.addLive(byteCount: byteCount)
         if isAll {
             uniques = built.uniques

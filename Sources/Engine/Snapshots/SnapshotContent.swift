@@ -4,6 +4,12 @@ import Primitives
 import Schema
 import Snapshot
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// What a snapshot holds of the memory, as it stands between two groups of writes.
 ///
 /// Writing it down takes no lock and calls nobody: it runs in a child process that has a frozen
@@ -68,6 +74,9 @@ final class SnapshotContent: @unchecked Sendable {
     var byteCount: Int {
         views.reduce(0) { sum, view in view.partitions.reduce(sum) { $0 + $1.byteCount } }
     }
+
+    /// Bytes of the log's entries and vectors.
+    var logByteCount: Int { trimmer.liveByteCount + trimmer.supersededByteCount }
 
     /// Writes the rows of the meta table.
     func writeMeta(to writer: SnapshotWriter) {
@@ -141,21 +150,39 @@ final class SnapshotContent: @unchecked Sendable {
         }
     }
 
-    /// Writes empty partitions to nowhere, so that whatever the language sets up at a first use is
-    /// set up: a child must not wait for a lock that another thread held when it was forked.
-    static func rehearse(_ catalog: Catalog) {
-        LogTrimmer().write(to: ByteSink())
-        for view in catalog.collections.values {
-            let empty = CollectionPartition(schema: view.schema)
-            let sink = ByteSink()
-            empty.writeBase(to: sink)
-            for field in view.schema.fields {
-                _ = field.shape
-                empty.writeColumn(field.number, to: sink)
-                empty.vectorField(field.number)?.write(to: sink)
-                empty.placeField(field.number)?.write(to: sink)
-                empty.hoursField(field.number)?.write(to: sink)
-            }
+    /// What a rehearsal writes: a partition of each collection without documents, and one record
+    /// of each of the committer's books.
+    private init(rehearsing catalog: Catalog) {
+        views = catalog.collections.values.map { view in
+            view.changed(partitions: [CollectionPartition(schema: view.schema)])
         }
+        trimHorizon = 0
+        var books = LogTrimmer()
+        books.addTombstone(LogKey(rawValue: 1), atMilliseconds: 0, byteCount: 0)
+        trimmer = books
+        expiries = [
+            ExpiryQueue.Item(
+                milliseconds: 0, collection: 0, hash: 0, number: 0, key: LogKey(rawValue: 1))
+        ]
+        metaRows = []
+        header = SnapshotHeader(
+            version: .zero, lastKey: .none, lastChecksum: 0, createdMilliseconds: 0, identity: 0,
+            partitionCount: 1, hasEntries: false)
+    }
+
+    /// Does once, and to nowhere, all that the child will do, so that whatever the language, the
+    /// compressor and the linker set up at a first use is set up: a child must not wait for a lock
+    /// that another thread held when it was forked.
+    static func rehearse(_ catalog: Catalog, level: Int) {
+        let descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        let content = SnapshotContent(rehearsing: catalog)
+        let writer = try? SnapshotWriter(
+            descriptor: descriptor, header: content.header, level: level,
+            sectionCountMax: content.sectionCountMax)
+        guard let writer else { return }
+        content.writeIndexes(to: writer)
+        writer.sync()
     }
 }

@@ -65,6 +65,12 @@ package struct SnapshotJob: Sendable {
         } catch {
             engine.shelf.abandon(name)
             engine.shared.snapshots.update { $0.failedCount += 1 }
+            if case SnapshotError.full? = error as? SnapshotError {
+                throw EngineError(
+                    .full, name,
+                    "it may need \(neededByteCount(engine)) bytes\(engine.freeText)",
+                    hint: "free some space or DROP an old one")
+            }
             if let error = error as? SnapshotError { throw EngineError(error, name) }
             throw error
         }
@@ -82,17 +88,26 @@ package struct SnapshotJob: Sendable {
         return byteCount
     }
 
+    /// Bytes that the file may have at most. Compressed it will be less, but by how much is not
+    /// known before.
+    private func neededByteCount(_ engine: Engine) -> Int {
+        engine.indexByteCount + (hasEntries ? engine.storeStatistics()?.usedByteCount ?? 0 : 0)
+    }
+
     private func write(_ context: JobContext) throws -> Int {
         let engine = context.engine
         let descriptor = try engine.shelf.create(name)
         defer { close(descriptor) }
         try requireRoom(engine)
-        SnapshotContent.rehearse(engine.shared.catalog)
+        SnapshotContent.rehearse(
+            engine.shared.catalog, level: engine.shared.settings.snapshots.level)
         let image = try fork(context, descriptor)
         let writer = image.writer
         try wait(for: image, context)
         if hasEntries {
-            try SnapshotEntries(context: context, writer: writer, total: image.total)
+            // What the indexes take is known now.
+            let total = writer.byteCount + image.logByteCount
+            try SnapshotEntries(context: context, writer: writer, total: total)
                 .write(through: image.lastKey)
         }
         try writer.finish()
@@ -102,10 +117,7 @@ package struct SnapshotJob: Sendable {
 
     /// Refuses to begin what would not fit.
     private func requireRoom(_ engine: Engine) throws(EngineError) {
-        // Compressed it will be less, but by how much is not known before.
-        var needed = engine.indexByteCount
-        if hasEntries { needed += engine.storeStatistics()?.usedByteCount ?? 0 }
-        try requireRoom(engine.shelf, needed)
+        try requireRoom(engine.shelf, neededByteCount(engine))
     }
 
     private func requireRoom(_ shelf: SnapshotShelf, _ needed: Int) throws(EngineError) {
@@ -123,18 +135,20 @@ package struct SnapshotJob: Sendable {
         let writer: SnapshotWriter
         let pid: Int32
         let lastKey: LogKey
-        /// Bytes that the indexes have, and with them all that will be written.
-        let total: Int
+        /// Bytes that the indexes have in memory, and the log's entries and vectors.
+        let indexByteCount: Int
+        let logByteCount: Int
         let pauseMicroseconds: Int
 
         init(
-            writer: SnapshotWriter, pid: Int32, lastKey: LogKey, total: Int,
-            pauseMicroseconds: Int
+            writer: SnapshotWriter, pid: Int32, lastKey: LogKey, indexByteCount: Int,
+            logByteCount: Int, pauseMicroseconds: Int
         ) {
             self.writer = writer
             self.pid = pid
             self.lastKey = lastKey
-            self.total = total
+            self.indexByteCount = indexByteCount
+            self.logByteCount = logByteCount
             self.pauseMicroseconds = pauseMicroseconds
         }
     }
@@ -145,7 +159,6 @@ package struct SnapshotJob: Sendable {
         let made = Guarded<Image?>(nil)
         let level = engine.shared.settings.snapshots.level
         let hasEntries = hasEntries
-        let logCount = hasEntries ? engine.storeStatistics()?.usedByteCount ?? 0 : 0
         try context.onCommitter { [builders = engine.builders] committer in
             let begun = Clock.monotonicNanoseconds()
             let content = try SnapshotContent(committer, hasEntries: hasEntries)
@@ -176,7 +189,8 @@ package struct SnapshotJob: Sendable {
             made.withLock {
                 $0 = Image(
                     writer: writer, pid: pid, lastKey: last,
-                    total: content.byteCount + logCount,
+                    indexByteCount: content.byteCount,
+                    logByteCount: hasEntries ? content.logByteCount : 0,
                     pauseMicroseconds: Int(nanoseconds / 1_000))
             }
         }
@@ -210,7 +224,9 @@ package struct SnapshotJob: Sendable {
                         .timeout, name, "the process that writes it makes no progress",
                         hint: "send it again")
                 }
-                context.progress(image.writer.byteCount, of: image.total)
+                context.progress(
+                    min(image.writer.byteCount, image.indexByteCount),
+                    of: image.indexByteCount + image.logByteCount)
                 try context.checkpoint()
                 usleep(20_000)
             }
@@ -231,7 +247,7 @@ extension EngineError {
             self.init(
                 .full, name, "no space is left on the disk", hint: "free some space or DROP one")
         case .io(let code): self.init(.generic, name, "the disk answered system error \(code)")
-        case .foreign: self.init(.corrupt, name, "is no whole snapshot")
+        case .foreign: self.init(.corrupt, name, "is not a snapshot, or not a whole one")
         case .formatTooNew(let found, let known):
             self.init(
                 .invalid, name, "has format \(found); this version knows formats up to \(known)")
@@ -246,6 +262,11 @@ extension EngineError {
             self.init(.corrupt, name, "goes on from \(base), but that is another file now")
         }
     }
+}
+
+extension SnapshotError {
+    /// What is wrong with a file, in words.
+    var text: String { EngineError(self, "").text }
 }
 
 extension SnapshotError.Part {

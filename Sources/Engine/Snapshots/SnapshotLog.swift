@@ -56,12 +56,14 @@ struct SnapshotLog {
     var isOneFile: Bool { parts.count == 1 && !file.header.hasBase }
 
     /// Bytes that a walk over entries and vectors reads.
-    var byteCount: Int {
-        parts.reduce(0) { sum, part in
-            [SectionKind.entries, .originals].reduce(sum) {
-                $0 + Int(part.file.section(SectionID($1))?.byteCount ?? 0)
-            }
-        }
+    var byteCount: Int { entryByteCount + vectorByteCount }
+
+    /// Bytes of the entries, and of the vectors.
+    var entryByteCount: Int { byteCount(.entries) }
+    var vectorByteCount: Int { byteCount(.originals) }
+
+    private func byteCount(_ kind: SectionKind) -> Int {
+        parts.reduce(0) { $0 + Int($1.file.section(SectionID(kind))?.byteCount ?? 0) }
     }
 
     /// Calls `body` with every entry, in the order of keys, until it returns false.

@@ -20,7 +20,8 @@ package final class SnapshotMonitor: Sendable {
     }
 
     private let state = Guarded(Figures())
-    private let shelved = Guarded<[SnapshotShelf.Item]>([])
+    private let shelved = Guarded<(items: [SnapshotShelf.Item], stamps: [SnapshotShelf.Stamp])>(
+        ([], []))
     /// The oldest version that a snapshot in use for restarts holds; `UInt64.max` for none.
     private let held = Atomic<UInt64>(.max)
 
@@ -30,7 +31,10 @@ package final class SnapshotMonitor: Sendable {
     package init() {}
 
     /// The snapshots on the shelf, newest version first, as of the last change.
-    package var items: [SnapshotShelf.Item] { shelved.withLock { $0 } }
+    package var items: [SnapshotShelf.Item] { shelved.withLock { $0.items } }
+
+    /// What the files looked like then.
+    var stamps: [SnapshotShelf.Stamp] { shelved.withLock { $0.stamps } }
 
     package var figures: Figures { state.withLock { $0 } }
 
@@ -40,16 +44,13 @@ package final class SnapshotMonitor: Sendable {
     var heldVersion: Version { Version(held.load(ordering: .relaxed)) }
 
     /// Takes up what is on the shelf.
-    func note(_ items: [SnapshotShelf.Item], of meta: EngineMeta) {
-        note(
-            items, identity: meta.hashSeed, partitionCount: meta.options.partitionCount)
-    }
-
+    ///
     /// - Parameter partitionCount: that of the live data: others are of no use for a restart.
     func note(
-        _ items: [SnapshotShelf.Item], identity: UInt64, partitionCount: Int
+        _ items: [SnapshotShelf.Item], _ stamps: [SnapshotShelf.Stamp], identity: UInt64,
+        partitionCount: Int
     ) {
-        shelved.withLock { $0 = items }
+        shelved.withLock { $0 = (items, stamps) }
         let own = items.compactMap(\.header).filter {
             $0.identity == identity && Int($0.partitionCount) == partitionCount
         }
