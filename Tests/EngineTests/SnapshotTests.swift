@@ -342,6 +342,23 @@ import Testing
         }
     }
 
+    /// Documents whose time to live the committer knows.
+    private func expiring(_ harness: EngineHarness) throws -> Int {
+        let found = Guarded(0)
+        try harness.engine.onCommitter { committer in
+            let count = committer.expiries.items.count { item in
+                guard let view = committer.shared.catalog.byID[item.collection] else {
+                    return false
+                }
+                let heads = view.partition(hash: item.hash).heads
+                return item.number < heads.numberBound && heads.key(item.number) == item.key
+            }
+            found.withLock { $0 = count }
+            return .done
+        }
+        return found.withLock { $0 }
+    }
+
     /// Goal: a restore on a running server takes the file's indexes where they fit, builds them
     /// where not, and cannot be told from the other by any answer then or later.
     @Test(arguments: [false, true])
@@ -353,6 +370,8 @@ import Testing
         try churn(harness, 700, &random, expiring: true)
         try take(harness, "one")
         let before = withoutVersions(try answers(harness, seed: 5))
+        let expiringBefore = try expiring(harness)
+        #expect(expiringBefore > 5)
         if isDamaged {
             let path = path(harness, "one")
             let sections = try SnapshotFile(path: path).sections
@@ -369,6 +388,7 @@ import Testing
             try #require(status.state == .done, "\(status.text)")
             #expect(status.text.contains("built anew") == isDamaged, "\(status.text)")
             #expect(withoutVersions(try answers(harness, seed: 5)) == before)
+            #expect(try expiring(harness) == expiringBefore, "seed \(random.seed)")
             let vectors = harness.view.partitions.flatMap(\.vectorFields)
             #expect(vectors.allSatisfy { $0.isReady })
             let tail = vectors.reduce(0) { $0 + $1.index.tailCount }

@@ -14,6 +14,7 @@ func feedSnapshot(_ bytes: [UInt8]) {
     let written = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
     precondition(written == bytes.count, "memory takes the bytes")
     guard let file = try? SnapshotFile(path: "/proc/self/fd/\(descriptor)") else { return }
+    _ = try? file.origin()
     try? file.verify()
 }
 
