@@ -1,3 +1,4 @@
+import DocumentStore
 import Documents
 import Foundation
 import Primitives
