@@ -183,7 +183,7 @@ package struct RestoreJob: Sendable {
             plan, after: LogKey(version: base, index: (1 << 16) - 1), through: end,
             copied.entryCount, tables, progress)
         try swap(plan, catalog, tables, byteCount: copied.byteCount, context)
-        if target == nil { context.engine.runClean() }
+        context.engine.runClean()
         context.engine.noteSnapshots()
         return "\(copied.entryCount) documents, version \(copied.last.version.rawValue)"
     }
@@ -202,6 +202,7 @@ package struct RestoreJob: Sendable {
             try committer.writer.begin()
             try committer.writer.putMeta(
                 MetaKey.nextCollection, MetaKey.bytes(UInt64(first) + UInt64(count)))
+            try committer.noteUnclean()
             try committer.writer.commit()
             committer.nextCollection = first + count
             box.withLock { $0 = (committer.lastVersion, first) }
@@ -512,7 +513,10 @@ extension Committer {
                 CollectionRow(view).bytes)
         }
         let horizon = CatalogMoment(behind: lastVersion)
-        if isAll { try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon)) }
+        if isAll {
+            try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon))
+            try noteUnclean()
+        }
         try writer.commit()
         if isAll { shared.noteCatalogHorizon(horizon) }
         trimmer.addLive(byteCount: byteCount)
