@@ -1,6 +1,6 @@
 package import Primitives
 
-/// What ``verifyStore(_:progress:)`` found.
+/// What ``verifyStore(_:collections:progress:)`` found.
 package struct StoreReport: Equatable, Sendable {
     /// One thing that is wrong.
     package enum Problem: Equatable, Sendable {
@@ -22,6 +22,9 @@ package struct StoreReport: Equatable, Sendable {
     package var entryByteCount = 0
     /// Entries that are tombstones.
     package var tombstoneCount = 0
+    /// Entries of collections that nobody knows: of dropped ones, and of a restore that was not
+    /// finished. The next start deletes them; vectors that they lack are no problem.
+    package var orphanCount = 0
     /// References to vectors, all of which were looked up.
     package var vectorReferenceCount = 0
     /// Stored vectors.
@@ -53,19 +56,22 @@ package struct StoreReport: Equatable, Sendable {
 /// meta entries can be read. Nothing is changed; no server may have the directory open to write.
 /// - Parameters:
 ///   - directory: the data directory.
+///   - collections: the numbers of the collections that there are, where somebody knows; nil: all
+///     that have entries. Called once, without a transaction.
 ///   - progress: called now and then with the number of entries read.
 /// - Returns: counts and problems. A store with problems is no error.
 /// - Throws: as ``LogStore/init(_:)``: a store that cannot be opened at all.
 /// - Complexity: O(n log n) in the entries; each byte is read once.
 package func verifyStore(
     _ directory: String,
+    collections: (LogReader) throws(StoreError) -> Set<UInt32>? = { _ in nil },
     progress: (Int) -> Void = { _ in }
 ) throws(StoreError) -> StoreReport {
     let store = try LogStore(StoreOptions(directory: directory, readOnly: true))
     let reader = try store.makeReader()
     var report = StoreReport()
     do throws(StoreError) {
-        try verifyEntries(reader, &report, progress)
+        try verifyEntries(reader, try collections(reader), &report, progress)
         try reader.withTransaction { () throws(StoreError) in
             try reader.forEachMeta { _, _ in
                 report.metaCount += 1
@@ -84,6 +90,7 @@ package func verifyStore(
 /// A malformed entry is noted and passed over; a walk that LMDB cannot go on with throws.
 private func verifyEntries(
     _ reader: LogReader,
+    _ known: Set<UInt32>?,
     _ report: inout StoreReport,
     _ progress: (Int) -> Void
 ) throws(StoreError) {
@@ -92,7 +99,7 @@ private func verifyEntries(
         do throws(StoreError) {
             next = try reader.withTransaction { () throws(StoreError) -> LogKey? in
                 try reader.scan(from: from, countMax: 1_024) { (view) throws(StoreError) -> Bool in
-                    try verifyEntry(view, reader, &report)
+                    try verifyEntry(view, reader, known, &report)
                     return true
                 }
             }
@@ -107,6 +114,7 @@ private func verifyEntries(
 private func verifyEntry(
     _ view: LogEntryView,
     _ reader: LogReader,
+    _ known: Set<UInt32>?,
     _ report: inout StoreReport
 ) throws(StoreError) {
     if report.entryCount == 0 { report.firstKey = view.key }
@@ -129,6 +137,10 @@ private func verifyEntry(
                 report.add(.previousForeign(view.key))
             }
         }
+    }
+    if let known, !known.contains(view.collection) {
+        report.orphanCount += 1
+        return
     }
     for index in 0..<view.vectorCount {
         let reference = view.vector(at: index)

@@ -1,5 +1,6 @@
 import DocumentStore
 import Primitives
+import Synchronization
 
 /// Deletes the entries of collections that were dropped.
 ///
@@ -12,6 +13,8 @@ package struct CleanJob: Sendable {
     package func run(_ context: JobContext) throws -> String {
         // In this order: a collection that is made meanwhile has no entry up to `last`. One that is
         // dropped meanwhile has a job of its own.
+        let seen = Atomic<UInt64>(0)
+        try context.onCommitter { seen.store($0.unclean, ordering: .relaxed) }
         let last = LogKey(version: context.engine.publishedVersion, index: (1 << 16) - 1)
         let known = Set(context.engine.shared.catalog.byID.keys)
         var successors: [LogKey: LogKey] = [:]
@@ -34,6 +37,9 @@ package struct CleanJob: Sendable {
             removed += orphans.count
             if orphans.isEmpty { return }
             try context.onCommitter { committer in try committer.erase(orphans) }
+        }
+        try context.onCommitter { committer in
+            try committer.noteClean(as: seen.load(ordering: .relaxed))
         }
         return "\(removed) entries removed"
     }
@@ -70,6 +76,21 @@ struct Orphan: Sendable {
 }
 
 extension Committer {
+    /// Notes, within the open transaction, that entries of collections which are gone, or may never
+    /// come, are to be deleted: a start goes on with it whatever happens.
+    func noteUnclean() throws(StoreError) {
+        unclean += 1
+        try writer.putMeta(MetaKey.unclean, MetaKey.bytes(unclean))
+    }
+
+    /// All that was given up until ``unclean`` was `count` is deleted.
+    func noteClean(as count: UInt64) throws(StoreError) {
+        guard unclean == count, count > 0 else { return }
+        try writer.begin()
+        try writer.deleteMeta(MetaKey.unclean)
+        try writer.commit()
+    }
+
     /// Deletes entries of collections that are gone, their vectors too.
     func erase(_ orphans: [Orphan]) throws(StoreError) {
         var batch = LogTrimmer.Batch()

@@ -60,6 +60,7 @@ extension Committer {
         }
         let horizon = CatalogMoment(behind: lastVersion)
         try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon))
+        try noteUnclean()
         try writer.commit()
         shared.noteCatalogHorizon(horizon)
         shared.setCatalog(catalog.removing(name))

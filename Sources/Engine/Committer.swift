@@ -55,6 +55,8 @@ package final class Committer: @unchecked Sendable {
     var isTrimming = false
     /// Who links vectors; nil until the engine runs.
     var builders: VectorBuilders?
+    /// How often collections were given up: see ``noteUnclean()``.
+    var unclean: UInt64 = 0
     /// The id of the next new collection.
     var nextCollection: UInt32 = 1
     let options: EngineOptions

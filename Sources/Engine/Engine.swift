@@ -76,6 +76,7 @@ package final class Engine: Sendable {
             shared: shared, writer: writer, reader: reader, lastVersion: last.version)
         committer.tail = tail
         committer.nextCollection = opened.nextCollection
+        committer.unclean = opened.unclean ?? 0
         committer.trimHorizon = Version(opened.trimHorizon)
         shelf = SnapshotShelf(dataDirectory: options.directory)
         let begun = try StartUp(
@@ -113,7 +114,8 @@ package final class Engine: Sendable {
         runner.start(self)
         rebuildIndexes()
         resumePendingChanges(opened.pending)
-        if begun.hasOrphans {
+        // A snapshot's books do not say what a cleaning that a stop cut short has left.
+        if begun.hasOrphans || opened.unclean != nil {
             let id = shared.jobs.add(kind: "CLEAN", collection: "")
             run(Job(id: id) { try CleanJob().run($0) })
         }

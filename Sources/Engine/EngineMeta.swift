@@ -1,4 +1,4 @@
-import DocumentStore
+package import DocumentStore
 import Documents
 import Partition
 import Primitives
@@ -13,6 +13,8 @@ struct EngineMeta {
     /// See ``MetaKey``; nil where nothing was ever dropped.
     var catalogHorizon: CatalogMoment?
     var nextCollection: UInt32
+    /// See ``Committer/noteUnclean()``; nil where nothing is to be cleaned up.
+    var unclean: UInt64?
     /// Changes of schemas that were accepted but not finished: (collection, change as JSON).
     var pending: [(name: String, change: JSON)]
 
@@ -26,6 +28,7 @@ struct EngineMeta {
         let seed = MetaKey.value(try reader.meta(MetaKey.hashSeed))
         let horizon = MetaKey.value(try reader.meta(MetaKey.trimHorizon)) ?? 0
         let catalogHorizon = MetaKey.moment(try reader.meta(MetaKey.catalogHorizon))
+        let unclean = MetaKey.value(try reader.meta(MetaKey.unclean))
         let next = MetaKey.value(try reader.meta(MetaKey.nextCollection)) ?? 1
         reader.end()
         let hashSeed: UInt64
@@ -43,7 +46,7 @@ struct EngineMeta {
         var meta = EngineMeta(
             options: options, catalog: Catalog(collections: [:], aliases: [:], generation: 1),
             hashSeed: hashSeed, trimHorizon: horizon, catalogHorizon: catalogHorizon,
-            nextCollection: UInt32(next), pending: [])
+            nextCollection: UInt32(next), unclean: unclean, pending: [])
         try meta.loadCatalog(reader)
         return meta
     }
@@ -81,6 +84,25 @@ struct EngineMeta {
         var system = SystemRandomNumberGenerator()
         return system.next()
     }
+}
+
+/// The numbers of the collections that a store's meta table knows; nil where a row cannot be read.
+///
+/// - Throws: what the store says.
+package func knownCollections(_ reader: LogReader) throws(StoreError) -> Set<UInt32>? {
+    try reader.begin()
+    defer { reader.end() }
+    var known: Set<UInt32> = []
+    var isReadable = true
+    try reader.forEachMeta(prefix: MetaKey.collectionPrefix) { _, value in
+        if let row = CollectionRow([UInt8](value)) {
+            known.insert(row.id)
+        } else {
+            isReadable = false
+        }
+        return isReadable
+    }
+    return isReadable ? known : nil
 }
 
 /// Empty partitions for a collection with this schema.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DocumentStore
+import Engine
 
 /// `aisle compact`: shrinks the file of a data directory that no server has open.
 struct CompactCommand: ParsableCommand {
@@ -37,7 +38,7 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         let report: StoreReport
         do {
-            report = try verifyStore(data)
+            report = try verifyStore(data, collections: knownCollections)
         } catch {
             if case .corrupt = error {
                 complain("verify: \(StoreText.text(error, data))")
@@ -49,6 +50,10 @@ struct VerifyCommand: ParsableCommand {
             "\(report.entryCount) entries (\(report.tombstoneCount) tombstones), "
                 + "\(report.vectorCount) vectors, \(report.metaCount) meta rows, "
                 + "\(report.entryByteCount) bytes")
+        if report.orphanCount > 0 {
+            print(
+                "\(report.orphanCount) entries of collections that are gone: a start deletes them")
+        }
         for problem in report.problems { print("problem: \(problem)") }
         guard report.isClean else {
             complain("verify: \(report.problemCount) problems")

@@ -76,6 +76,18 @@ import Testing
         #expect(report.problemCount == 4)
     }
 
+    /// A restore that was cut short leaves entries whose vectors had not come yet.
+    @Test func vectorsOfCollectionsThatAreGoneAreNotMissed() throws {
+        let directory = TemporaryDirectory()
+        let missing = VectorReference(field: 9, dimensions: 1, key: key(1))
+        try fill(directory, [Entry(1), Entry(4, vectors: [missing])])
+        #expect(try verifyStore(directory.path).problemCount == 1)
+        let report = try verifyStore(directory.path, collections: { _ in [] })
+        #expect(report.isClean)
+        #expect(report.entryCount == 2)
+        #expect(report.orphanCount == 2)
+    }
+
     @Test func damagedLengthsAreFoundAndPassedOver() throws {
         let directory = TemporaryDirectory()
         try fill(directory, [Entry(1, id: "unlikely"), Entry(2)])

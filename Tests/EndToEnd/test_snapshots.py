@@ -755,3 +755,30 @@ def test_a_full_disk_says_how_much_is_needed_and_free(own_server, tmp_path):
         assert answers(connection) == before
         assert [as_map(row)["name"] for row in connection.call("SNAPSHOT", "LIST")
                 if not as_map(row)["name"].startswith("auto")] == ["one"]
+
+
+def test_what_a_drop_or_a_restore_left_is_cleaned_up_after_a_stop(own_server):
+    server = own_server("--partitions", "2")
+    connection = server.connect()
+    connection.call("CREATE", "things", SCHEMA)
+    fill(connection, 300, seed=26)
+    wait(connection, connection.call("SNAPSHOT", "CREATE", "one"))
+    for words in (("DROP", "more"), ("SNAPSHOT", "RESTORE", "one")):
+        connection.call("CREATE", "more", SCHEMA)
+        connection.pipeline([["PUT", "more", f"m{n}", '{"n":1}'] for n in range(6_000)])
+        connection.call(*words)
+        if words[0] == "SNAPSHOT":
+            time.sleep(0.05)
+        # The stop leaves a snapshot, and the start reads nothing that is behind it.
+        server.restart()
+        connection = server.connect()
+        while any(as_map(row)["state"] == "running" for row in connection.call("JOBS")):
+            time.sleep(0.01)
+        total = sum(as_map(row)["documents"] for row in connection.call("COLLECTIONS"))
+        assert int(info(connection, "log_entries")) == total
+        if "more" in [as_map(row)["name"] for row in connection.call("COLLECTIONS")]:
+            connection.call("DROP", "more")
+            while any(as_map(row)["state"] == "running" for row in connection.call("JOBS")):
+                time.sleep(0.01)
+    server.stop()
+    assert b"clean" in run_aisle("verify", "--data", server.data).stdout

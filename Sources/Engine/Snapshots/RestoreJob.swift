@@ -187,7 +187,7 @@ package struct RestoreJob: Sendable {
                     + "\(copied.entryCount)")
         }
         try swap(plan, built, byteCount: copied.byteCount, context)
-        if target == nil { context.engine.runClean() }
+        context.engine.runClean()
         context.engine.noteSnapshots()
         let source = built.loadedCount == plan.parts.count ? "" : ", indexes built anew"
         return "\(copied.entryCount) documents, version \(copied.last.version.rawValue)\(source)"
@@ -207,6 +207,7 @@ package struct RestoreJob: Sendable {
             try committer.writer.begin()
             try committer.writer.putMeta(
                 MetaKey.nextCollection, MetaKey.bytes(UInt64(first) + UInt64(count)))
+            try committer.noteUnclean()
             try committer.writer.commit()
             committer.nextCollection = first + count
             box.withLock { $0 = (committer.lastVersion, first) }
@@ -515,7 +516,10 @@ extension Committer {
                 CollectionRow(view).bytes)
         }
         let horizon = CatalogMoment(behind: lastVersion)
-        if isAll { try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon)) }
+        if isAll {
+            try writer.putMeta(MetaKey.catalogHorizon, MetaKey.bytes(horizon))
+            try noteUnclean()
+        }
         try writer.commit()
         if isAll { shared.noteCatalogHorizon(horizon) }
         trimmer.addLive(byteCount: byteCount)
