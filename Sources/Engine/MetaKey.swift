@@ -13,7 +13,7 @@ import Schema
 /// engine.trimHorizon      UInt64   version up to which superseded entries may be missing
 /// engine.catalogHorizon   UInt64×2 version and time of the last DROP or RESTORE of all: what was
 ///                                  there before is not in the log
-/// engine.unclean          UInt64   there while entries of collections that are gone are to be deleted
+/// engine.unclean          UInt64   there while entries of gone collections are to be deleted
 /// collection/NAME         JSON     {"id", "schema", "pending"?, "born"? [version, time]}
 /// alias/NAME              text     the collection's name
 /// setting/NAME            bytes    accounts and options of the server
