@@ -21,7 +21,9 @@ extension CollectionPartition {
         }
         shift(rows.born)
         shift(rows.died)
-        for index in 0..<rows.births.count { rows.births[index].key = moved(rows.births[index].key) }
+        for index in 0..<rows.births.count {
+            rows.births[index].key = moved(rows.births[index].key)
+        }
         if rows.lastChange != 0 { rows.lastChange = moved(rows.lastChange) }
         shift(heads.keys)
         for field in vectorFields { shift(field.sources) }

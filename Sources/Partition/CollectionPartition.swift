@@ -335,8 +335,8 @@ package final class CollectionPartition: @unchecked Sendable {
         }
     }
 
-    /// Frees up to `limit` rows that no read at or after `horizon` sees, and lets the orders keep up
-    /// with what has changed.
+    /// Frees up to `limit` rows that no read at or after `horizon` sees, and lets the orders keep
+    /// up with what has changed.
     package func reclaim(horizon: Version, limit: Int) {
         defer {
             idOrders.merge()
