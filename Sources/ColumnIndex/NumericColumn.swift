@@ -160,6 +160,14 @@ package final class NumericColumn {
         return code == 3 ? list(slot)[0] : keys.key(slot)
     }
 
+    /// The key of a row that is known to have exactly one: without a look at its code.
+    ///
+    /// - Complexity: O(1).
+    package func onlyKey(_ slot: UInt32) -> Int64 {
+        precondition(Int(slot) < sketch.slotCount, "a row of the column")
+        return keys.key(slot)
+    }
+
     /// The greatest key of a row in state present. - Complexity: O(1).
     package func maxKey(_ slot: UInt32) -> Int64 {
         let code = sketch.code(slot)

@@ -133,16 +133,26 @@ struct OrderedCursor {
 
     /// The next row by the order's keys.
     private mutating func fetch() -> OrderedRow? {
-        let main = order.main
+        let main = order.main.base
+        let words = mask.words
+        let bound = mask.capacity
         let start = place
-        while place < end, !mask.test(main.base[place]) { place += 1 }
+        var index = place
+        let end = end
+        while index < end {
+            let slot = Int(main[index])
+            // SAFETY: `end` is at most `main.count`; a word is read below the bitmap's capacity.
+            if slot < bound, (words[slot &>> 6] &>> UInt64(slot & 63)) & 1 != 0 { break }
+            index &+= 1
+        }
+        place = index
         lookedAt += place - start + 1
         let fromTail = tailPlace < tail.count ? tail[tailPlace] : nil
         guard place < end else {
             if fromTail != nil { tailPlace += 1 }
             return fromTail
         }
-        let slot = main.base[place]
+        let slot = main[place]
         let row = OrderedRow(order: order.key(slot), slot: slot)
         if let fromTail, fromTail.order < row.order {
             tailPlace += 1

@@ -148,8 +148,18 @@ final class OrderedRows {
 
     /// Where a row stands. REQUIRES: it has one key.
     @inline(__always) func key(_ slot: Slot) -> OrderKey {
-        let key = column?.key(slot) ?? 0
-        return OrderKey(key: isDescending ? ~key : key, id: idOrder.key(slot))
+        OrderKey(key: fieldKey(slot), id: idOrder.onlyKey(slot))
+    }
+
+    @inline(__always) private func fieldKey(_ slot: Slot) -> Int64 {
+        let key = column?.onlyKey(slot) ?? 0
+        return isDescending ? ~key : key
+    }
+
+    /// Whether a row comes before `target`; most are told apart without their ids' keys.
+    @inline(__always) private func comes(_ slot: Slot, before target: OrderKey) -> Bool {
+        let key = fieldKey(slot)
+        return key != target.key ? key < target.key : idOrder.onlyKey(slot) < target.id
     }
 
     /// The first place in `main[low..<high]` from which on no valid row comes before `target`.
@@ -157,13 +167,14 @@ final class OrderedRows {
     /// - Complexity: O(log rows + void rows in a run).
     func lowerBound(_ target: OrderKey, from low: Int, to high: Int) -> Int {
         var (low, high) = (low, high)
+        let hasVoid = movedCount > 0
         while low < high {
             let middle = low + (high - low) / 2
             var probe = middle
-            while probe < high, moved.test(main[probe]) { probe += 1 }
+            while hasVoid, probe < high, moved.test(main[probe]) { probe += 1 }
             if probe == high {
                 high = middle
-            } else if key(main[probe]) < target {
+            } else if comes(main[probe], before: target) {
                 low = probe + 1
             } else {
                 high = middle
