@@ -32,8 +32,8 @@ package final class EngineShared: Sendable {
     /// Rung when there is something for the builders' threads to do.
     let builderBell = Bell()
     let catalogGeneration = Atomic<UInt64>(1)
-    private let catalogBox: Mutex<Catalog>
-    private let settingsBox: Mutex<EngineSettings>
+    private let catalogBox: Guarded<Catalog>
+    private let settingsBox: Guarded<EngineSettings>
     /// Nothing superseded at or before this version is promised to be readable.
     let trimHorizon = Atomic<UInt64>(0)
     /// What collections there were before this version is not known any more.
@@ -44,7 +44,7 @@ package final class EngineShared: Sendable {
     private let storeTrouble = Atomic<Int>(0)
     /// The restore that writes wait for; 0 for none.
     private let restoreBox = Atomic<UInt64>(0)
-    private let completionSink = Mutex<CompletionSink?>(nil)
+    private let completionSink = Guarded<CompletionSink?>(nil)
     package let hashSeed: UInt64
     private let partitionCountBox: Atomic<Int>
     /// Bytes of the committer's tables: unique keys; superseded entries and expiries.
@@ -60,8 +60,8 @@ package final class EngineShared: Sendable {
         self.options = options
         self.hashSeed = hashSeed
         partitionCountBox = Atomic(options.partitionCount)
-        catalogBox = Mutex(catalog)
-        settingsBox = Mutex(
+        catalogBox = Guarded(catalog)
+        settingsBox = Guarded(
             EngineSettings(
                 retentionMilliseconds: options.retentionMilliseconds,
                 retentionPercent: options.retentionPercent,

@@ -16,7 +16,7 @@ final class LogTail: Sendable {
         var byteCount = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     var isEmpty: Bool { state.withLock { $0.entries.isEmpty } }
 

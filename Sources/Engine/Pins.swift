@@ -17,7 +17,7 @@ package final class Pins: Sendable {
         init() {}
     }
 
-    private let cells = Mutex<[Cell]>([])
+    private let cells = Guarded<[Cell]>([])
     /// The highest version that every partition has applied.
     package let published = Atomic<UInt64>(0)
 
