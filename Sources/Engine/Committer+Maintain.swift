@@ -108,7 +108,7 @@ extension Committer {
     /// up by a little (a 32nd of the live bytes) and then leave a few hundred at a time: neighbours
     /// share pages, and most commits write nothing but what they append.
     func trimShare(appended: Int) throws(StoreError) -> TrimShare? {
-        guard trimmer.count > 0 else { return nil }
+        guard trimmer.count > 0, !shared.snapshots.isCopying else { return nil }
         let slack = max(1 << 18, trimmer.liveByteCount / 32)
         let isDue = bytesOverBudget > (isTrimming ? 0 : slack) || maintenanceRound % 64 == 0
         guard isDue || appended == 0 else {
@@ -173,7 +173,7 @@ extension Committer {
     ///
     /// - Returns: how many.
     func trimOnce(limit: Int) throws(StoreError) -> Int {
-        guard !nextTrim(limit: 1).isEmpty else { return 0 }
+        guard !shared.snapshots.isCopying, !nextTrim(limit: 1).isEmpty else { return 0 }
         try writer.begin()
         isTrimming = true
         let batch = try trimShare(appended: 0)
@@ -184,7 +184,9 @@ extension Committer {
 
     /// Trims in a commit of its own when no writes bring one.
     private func trimWhenIdle() {
-        guard shared.writeRefusal() == nil, !nextTrim(limit: 1).isEmpty else { return }
+        guard shared.writeRefusal() == nil, !shared.snapshots.isCopying,
+            !nextTrim(limit: 1).isEmpty
+        else { return }
         do {
             _ = try trimOnce(limit: 1000)
         } catch {

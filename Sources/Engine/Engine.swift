@@ -92,7 +92,7 @@ package final class Engine: Sendable {
         let stamps = shelf.stamps()
         shared.snapshots.note(
             shelf.items(), stamps, identity: opened.hashSeed,
-            partitionCount: opened.options.partitionCount)
+            partitionCount: opened.options.partitionCount, published: last.version)
         // Overdue documents are gone before anybody asks.
         committer.expireOverdue()
         recovery = Recovery(

@@ -190,9 +190,12 @@ extension SnapshotHeader {
         if identity != known { return "it is of another data directory" }
         if lastKey > last || version > last.version { return "it is newer than the log" }
         if trimHorizon > version { return "the log behind it was trimmed" }
-        if lastChecksum != 0, let entry = try reader.get(lastKey), entry.checksum != lastChecksum {
-            return "the log is another one"
+        guard lastChecksum != 0 else { return nil }
+        if let entry = try reader.get(lastKey) {
+            return entry.checksum == lastChecksum ? nil : "the log is another one"
         }
-        return nil
+        // Only what was superseded up to the horizon may have left the log. (The entry of a
+        // collection that was dropped since may have, too: then the log alone is read.)
+        return lastKey.version > trimHorizon ? "the log is another one" : nil
     }
 }

@@ -17,18 +17,25 @@ struct OrderedCursor {
     /// The rows that come next and tie, the last of them first.
     private var group: [OrderedRow] = []
     private var pending: OrderedRow?
-    /// Rows looked at so far.
-    private(set) var lookedAt = 0
+    /// Rows that may be looked at; beyond that there is no next one.
+    private var looksLeft: Int
+    /// Whether it has ended for having looked at too many rows.
+    private(set) var isExhausted = false
+    /// Rows of equal keys that are put in order by their ids; of more, the columns tell them apart
+    /// better.
+    private static let groupMax = 1_024
 
     /// - Parameters:
     ///   - match: the rows that count.
     ///   - scratch: a bitmap to use, where rows have moved.
     ///   - least, most: bounds, inclusive, of the keys that count.
+    ///   - lookMax: rows that may be looked at.
     init(
         _ partition: CollectionPartition, _ order: OrderedRows, match: Bitmap, scratch: Bitmap,
-        least: OrderKey, most: OrderKey
+        least: OrderKey, most: OrderKey, lookMax: Int
     ) {
         self.partition = partition
+        looksLeft = lookMax
         self.order = order
         if order.movedCount == 0 {
             mask = match
@@ -125,6 +132,12 @@ struct OrderedCursor {
         group = [row]
         while let following = pending, following.order == row.order {
             group.append(following)
+            guard group.count <= Self.groupMax else {
+                isExhausted = true
+                (group, pending) = ([], nil)
+                place = end
+                return
+            }
             pending = fetch()
         }
         let partition = partition
@@ -138,17 +151,18 @@ struct OrderedCursor {
         let bound = mask.capacity
         let start = place
         var index = place
-        let end = end
-        while index < end {
+        let stop = min(end, place + looksLeft)
+        while index < stop {
             let slot = Int(main[index])
-            // SAFETY: `end` is at most `main.count`; a word is read below the bitmap's capacity.
+            // SAFETY: `stop` is at most `main.count`; a word is read below the bitmap's capacity.
             if slot < bound, (words[slot &>> 6] &>> UInt64(slot & 63)) & 1 != 0 { break }
             index &+= 1
         }
         place = index
-        lookedAt += place - start + 1
+        looksLeft = max(0, looksLeft - (place - start) - 1)
+        if place == stop, stop < end { isExhausted = true }
         let fromTail = tailPlace < tail.count ? tail[tailPlace] : nil
-        guard place < end else {
+        guard place < stop else {
             if fromTail != nil { tailPlace += 1 }
             return fromTail
         }

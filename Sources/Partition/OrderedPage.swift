@@ -1,6 +1,7 @@
 package import Primitives
 package import Query
 package import Schema
+import Synchronization
 
 /// A page read off from the partitions' ``OrderedRows``, merged.
 package struct OrderedPage {
@@ -86,7 +87,7 @@ package struct OrderedPage {
             page.cursors.append(
                 OrderedCursor(
                     partition, orders[index], match: matches[index], scratch: scratch[index],
-                    least: least, most: most))
+                    least: least, most: most, lookMax: lookMax))
         }
         let matching = counts.reduce(0, +)
         let within = page.cursors.reduce(0) { $0 + $1.remaining }
@@ -94,6 +95,7 @@ package struct OrderedPage {
         // As if the matches were spread evenly over the rows in question.
         let looks = wanted * Double(within) / Double(max(1, matching))
         guard looks <= Double(lookMax / 2) else { return nil }
+        for order in orders { order.isUsed.store(true, ordering: .relaxed) }
         let passed = page.passBy(matching: matching)
         return page.merge(skip: request.skip - passed)
     }
@@ -109,15 +111,11 @@ package struct OrderedPage {
     private static func orders(
         _ request: Request, _ partitions: [CollectionPartition]
     ) -> [OrderedRows]? {
-        var orders: [OrderedRows] = []
-        for partition in partitions {
-            guard
-                let order = partition.orders(request.field)?.order(
-                    descending: request.isDescending)
-            else { return nil }
-            orders.append(order)
+        // Each is asked, so that all that are missed are noted.
+        let orders = partitions.compactMap {
+            $0.orders(request.field)?.order(descending: request.isDescending)
         }
-        return orders
+        return orders.count == partitions.count ? orders : nil
     }
 
     /// The first and last place that counts in a partition.
@@ -175,14 +173,17 @@ package struct OrderedPage {
 
     /// Passes `skip` rows and gives those that follow; nil when that takes too long.
     private mutating func merge(skip: Int) -> [Candidate]? {
-        for index in cursors.indices { heads.append(cursors[index].next()) }
+        for index in cursors.indices {
+            heads.append(cursors[index].next())
+            if cursors[index].isExhausted { return nil }
+        }
         var rows: [Candidate] = []
         rows.reserveCapacity(min(request.count, 1_024))
         var toSkip = skip
         while rows.count < request.count, let index = least() {
             guard let row = heads[index] else { break }
             heads[index] = cursors[index].next()
-            if cursors[index].lookedAt > Self.lookMax { return nil }
+            if cursors[index].isExhausted { return nil }
             if !isBehindPlace(row, index) { continue }
             if toSkip > 0 {
                 toSkip -= 1

@@ -26,9 +26,7 @@ final class RowOrders {
     /// The reader lock is held.
     func order(descending: Bool) -> OrderedRows? {
         for order in all where order.isDescending == descending {
-            guard order.isReady else { return nil }
-            order.isUsed.store(true, ordering: .relaxed)
-            return order
+            return order.isReady ? order : nil
         }
         missed.bitwiseOr(descending ? 2 : 1, ordering: .relaxed)
         return nil

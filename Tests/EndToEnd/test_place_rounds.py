@@ -148,3 +148,19 @@ def test_a_timeout_stops_lookups_by_place(places, db3, name):
         assert cut.raw["partial"] is True and cut.exact is False
         whole = Lookup(db3.call(*words, "TIMEOUT", "60s"))
         assert "partial" not in whole.raw and whole.hits == []
+
+
+def test_a_filter_that_is_cut_off_between_partitions_leaves_no_hits(db3, name):
+    # An expression is tried on each of many terms, partition by partition: that takes longer than
+    # the time for the lookup, which ends before all partitions have been asked.
+    db3.call("CREATE", name, json.dumps({"fields": {
+        "k": {"type": "keyword", "index": True}, "at": {"type": "geopoint", "index": True}}}))
+    for start in range(0, 20_000, 500):
+        db3.pipeline([["PUT", name, f"d{n}", json.dumps({"k": f"{n:05d}" * 12, "at": [n / 200, 1]})]
+                      for n in range(start, start + 500)])
+    where = json.dumps({"k": {"$regex": "(1|2)+(3|4)+.*9.*8.*(0|7)+x$"}})
+    for _ in range(5):
+        for words in (["NEARBY", name, 0, 0, "WHERE", where],
+                      ["NEARBY", name, 0, 0, "RADIUS", "9000km", "WHERE", where]):
+            cut = Lookup(db3.call(*words, "TIMEOUT", "1ms", "PARTIAL"))
+            assert cut.hits == [] and not cut.exact

@@ -226,4 +226,30 @@ import Testing
             }
         }
     }
+
+    @Test func idsThatTieByTheThousandAreLeftToTheColumns() throws {
+        var random = TestRandom()
+        let harness = try harness(2)
+        var documents: [String: String] = [:]
+        for family in ["customer", "supplier"] {
+            for number in 0..<3_000 {
+                documents["\(family)-of-the-shop-\(number)"] = document(&random, full: true)
+            }
+        }
+        harness.write(try documents.map { .one(try harness.put($0.key, $0.value)) })
+        let naive = NaiveCollection(schema: harness.view.schema, documents: documents)
+        for sort in ["_id:1", "n:1", "p:-1"] {
+            #expect(try makeOrder(sort, harness))
+            let expected = try naive.ids(
+                matching: TestData.compile("{}", harness.view.schema),
+                sort: SortSpec(parsing: sort))
+            var request = try harness.request(sort: sort, limit: 900)
+            request.isExplained = true
+            let outcome = try harness.find(request)
+            let stage = try #require(outcome.plan.stages.last)
+            // Many prices, few rows of each; of all ids half tie in each partition.
+            #expect(stage.detail.contains("read off") == (sort != "_id:1"), "\(sort)")
+            #expect(try walk(request, harness) == expected, "\(sort), seed \(random.seed)")
+        }
+    }
 }

@@ -163,7 +163,13 @@ package final class NearbyExecution {
         case .filter:
             if let filter {
                 guard try filter.run(until: deadline) else { return }
-                if filter.outcome.isPartial { outcome.isPartial = true }
+                if filter.outcome.isPartial {
+                    // It has not come to every partition, or not read every document.
+                    outcome.isPartial = true
+                    rank()
+                    phase = .finished
+                    return
+                }
                 outcome.plan.stages += filter.outcome.plan.stages
                 outcome.plan.warnings += filter.outcome.plan.warnings
                 outcome.plan.documentsRead += filter.outcome.plan.documentsRead

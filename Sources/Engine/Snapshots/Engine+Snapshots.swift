@@ -91,7 +91,7 @@ extension Engine {
         let stamps = shelf.stamps()
         shared.snapshots.note(
             shelf.items(), stamps, identity: shared.hashSeed,
-            partitionCount: shared.partitionCount)
+            partitionCount: shared.partitionCount, published: publishedVersion)
     }
 
     /// The snapshots on the shelf, newest version first, also those that somebody else has put
@@ -108,7 +108,12 @@ extension Engine {
     /// the last.
     private func dropOldSnapshots() {
         let items = shelf.items()
-        let own = items.filter { $0.name.hasPrefix(SnapshotShelf.automaticPrefix) }
+        let published = publishedVersion
+        let own = items.filter {
+            guard let header = $0.header else { return false }
+            return $0.name.hasPrefix(SnapshotShelf.automaticPrefix)
+                && header.identity == shared.hashSeed && header.version <= published
+        }
         let whole = own.filter { $0.header?.hasEntries == true || $0.origin != nil }
         let partial = own.filter { $0.header?.hasEntries == false && $0.origin == nil }
         let old = whole.dropFirst(max(1, shared.settings.snapshots.keepCount))
@@ -154,6 +159,8 @@ extension Engine {
         guard let header = item.header, header.identity == shared.hashSeed,
             Int(header.partitionCount) == shared.partitionCount,
             header.version == committer.lastVersion,
+            // What was damaged when it was loaded is to be put right.
+            item.name != recovery.snapshot || recovery.notes.isEmpty,
             let file = try? SnapshotFile(path: shelf.path(item.name))
         else { return false }
         return shared.catalog.collections.values.allSatisfy { view in
@@ -168,6 +175,8 @@ extension Engine {
                     && view.schema.fields.allSatisfy { field in
                         (!field.hasEntries || has(.column, field))
                             && (!field.hasVectorIndex || has(.vectors, field))
+                            && (!field.hasPlaceIndex || has(.places, field))
+                            && (!field.hasHours || has(.hours, field))
                     }
             }
         }

@@ -82,7 +82,10 @@ extension SnapshotIncrement.Base {
         let engine = context.engine
         let items = engine.shelf.items()
         let found = items.first { item in
-            guard let header = item.header, item.problem == nil else { return false }
+            guard let header = item.header, item.problem == nil,
+                header.identity == engine.shared.hashSeed,
+                header.version <= engine.publishedVersion
+            else { return false }
             return (header.hasEntries || header.hasBase)
                 && (!isAutomatic || item.name.hasPrefix(SnapshotShelf.automaticPrefix))
         }

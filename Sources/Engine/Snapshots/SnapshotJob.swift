@@ -44,6 +44,11 @@ package struct SnapshotJob: Sendable {
         // What the log holds of this version on stays until it is copied.
         let version = context.read.pins.acquire()
         defer { context.read.pins.release(version) }
+        // Nor does what was superseded before leave the log: a file that goes back as far as the
+        // log reaches holds all of that. So the job is not paused either.
+        context.keepsTurn = true
+        engine.shared.snapshots.isCopying = true
+        defer { engine.shared.snapshots.isCopying = false }
         if engine.shelf.exists(name) {
             throw EngineError(.duplicate, name, "there is a snapshot of this name")
         }
@@ -84,6 +89,14 @@ package struct SnapshotJob: Sendable {
         let descriptor = try shelf.create(name)
         defer { close(descriptor) }
         let byteCount = try increment.write(descriptor)
+        let base = increment.base
+        guard
+            shelf.items().contains(where: { $0.name == base.item.name && $0.header == base.header })
+        else {
+            throw EngineError(
+                .conflict, name, "\(base.item.name), which it goes on from, is gone",
+                hint: "take it again")
+        }
         try shelf.publish(name)
         return byteCount
     }

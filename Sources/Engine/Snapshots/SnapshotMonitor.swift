@@ -24,11 +24,18 @@ package final class SnapshotMonitor: Sendable {
         ([], []))
     /// The oldest version that a snapshot in use for restarts holds; `UInt64.max` for none.
     private let held = Atomic<UInt64>(.max)
+    private let copying = Atomic<Bool>(false)
 
     /// Snapshots that the log is kept for, so that it can catch up from them.
     private static let heldCount = 2
 
     package init() {}
+
+    /// Whether the log is being copied: nothing may leave it.
+    var isCopying: Bool {
+        get { copying.load(ordering: .sequentiallyConsistent) }
+        set { copying.store(newValue, ordering: .sequentiallyConsistent) }
+    }
 
     /// The snapshots on the shelf, newest version first, as of the last change.
     package var items: [SnapshotShelf.Item] { shelved.withLock { $0.items } }
@@ -45,14 +52,17 @@ package final class SnapshotMonitor: Sendable {
 
     /// Takes up what is on the shelf.
     ///
-    /// - Parameter partitionCount: that of the live data: others are of no use for a restart.
+    /// - Parameters:
+    ///   - partitionCount: that of the live data: others are of no use for a restart.
+    ///   - published: the newest version; what is newer is of another history of this directory.
     func note(
         _ items: [SnapshotShelf.Item], _ stamps: [SnapshotShelf.Stamp], identity: UInt64,
-        partitionCount: Int
+        partitionCount: Int, published: Version
     ) {
         shelved.withLock { $0 = (items, stamps) }
         let own = items.compactMap(\.header).filter {
             $0.identity == identity && Int($0.partitionCount) == partitionCount
+                && $0.version <= published
         }
         // Only those with indexes can be caught up with.
         let oldest = own.filter { !$0.hasBase }.prefix(Self.heldCount).map(\.version.rawValue).min()
