@@ -35,7 +35,8 @@ package final class CollectionPartition: @unchecked Sendable {
     var hasSeenID = false
 
     package init(schema: Schema) {
-        idOrders = RowOrders(column: nil, idOrder: idOrder)
+        idOrders = RowOrders(
+            column: nil, idOrder: idOrder, ids: RowIDs(rows: rows, heads: heads))
         for field in schema.fields {
             if field.hasEntries { addColumn(field, isReady: true) }
             if field.hasVectorIndex { addVectors(field, isReady: true) }
@@ -83,7 +84,8 @@ package final class CollectionPartition: @unchecked Sendable {
     package func addColumn(_ field: Field, isReady: Bool) {
         while columns.count <= Int(field.number) { columns.append(nil) }
         columns[Int(field.number)] = FieldColumn(
-            field: field, idOrder: idOrder, isReady: isReady)
+            field: field, idOrder: idOrder, ids: RowIDs(rows: rows, heads: heads),
+            isReady: isReady)
         columnList = columns.compactMap { $0 }
     }
 

@@ -17,16 +17,18 @@ package final class FieldColumn {
     /// The rows in the orders by this field that lookups ask for.
     let orders: RowOrders
 
-    /// - Parameter idOrder: the keys of the rows' ids, for orders by this field and then by id.
-    init(field: Field, idOrder: NumericColumn, isReady: Bool) {
+    /// - Parameters:
+    ///   - idOrder: the keys of the rows' ids, for orders by this field and then by id.
+    ///   - ids: the ids themselves.
+    init(field: Field, idOrder: NumericColumn, ids: RowIDs, isReady: Bool) {
         self.field = field
         self.isReady = isReady
         if field.type.isNumeric {
             let column = NumericColumn(kind: field.type == .float ? .double : .integer)
-            orders = RowOrders(column: column, idOrder: idOrder)
+            orders = RowOrders(column: column, idOrder: idOrder, ids: ids)
             storage = .numeric(column)
         } else {
-            orders = RowOrders(column: nil, idOrder: idOrder)
+            orders = RowOrders(column: nil, idOrder: idOrder, ids: ids)
             storage = .keyword(KeywordColumn(isSortable: field.definition.isSortable))
         }
     }

@@ -21,14 +21,15 @@ extension CollectionPartition {
         let bound = rows.slotBound
         lock.unlock()
         guard let order else { return true }
-        var found: [OrderedRow] = []
+        var found: [NamedRow] = []
         found.reserveCapacity(bound)
+        var names: [UInt8] = []
         for start in stride(from: 0, to: bound, by: Self.gatherStep) {
             lock.lockForReading()
-            order.gather(start..<min(bound, start + Self.gatherStep), into: &found)
+            order.gather(start..<min(bound, start + Self.gatherStep), into: &found, &names)
             lock.unlock()
         }
-        found.sort { $0.order < $1.order }
+        NamedRow.sort(&found, names)
         lock.lockForWriting()
         order.finish(found)
         lock.unlock()

@@ -1,8 +1,6 @@
 import Primitives
 
 /// Gives the rows of one partition's order that a bitmap holds, one by one, from a place on.
-///
-/// Rows that the order's keys do not tell apart are put in the order of their ids here.
 struct OrderedCursor {
     let partition: CollectionPartition
     private let order: OrderedRows
@@ -14,25 +12,20 @@ struct OrderedCursor {
     /// The rows of the order's tail that count, in order.
     private let tail: [OrderedRow]
     private var tailPlace = 0
-    /// The rows that come next and tie, the last of them first.
-    private var group: [OrderedRow] = []
-    private var pending: OrderedRow?
     /// Rows that may be looked at; beyond that there is no next one.
     private var looksLeft: Int
     /// Whether it has ended for having looked at too many rows.
     private(set) var isExhausted = false
-    /// Rows of equal keys that are put in order by their ids; of more, the columns tell them apart
-    /// better.
-    private static let groupMax = 1_024
 
     /// - Parameters:
     ///   - match: the rows that count.
     ///   - scratch: a bitmap to use, where rows have moved.
     ///   - least, most: bounds, inclusive, of the keys that count.
+    ///   - leastID: of the rows of the least key only those count that do not come before this id.
     ///   - lookMax: rows that may be looked at.
     init(
         _ partition: CollectionPartition, _ order: OrderedRows, match: Bitmap, scratch: Bitmap,
-        least: OrderKey, most: OrderKey, lookMax: Int
+        least: OrderKey, leastID: UnsafeRawBufferPointer?, most: OrderKey, lookMax: Int
     ) {
         self.partition = partition
         looksLeft = lookMax
@@ -46,7 +39,7 @@ struct OrderedCursor {
             mask = scratch
             tail = Self.tail(of: order, match, least, most)
         }
-        place = order.lowerBound(least, from: 0, to: order.main.count)
+        place = order.lowerBound(least, id: leastID, from: 0, to: order.main.count)
         // Nothing comes behind the greatest id key of the greatest key.
         var last = order.lowerBound(most, from: place, to: order.main.count)
         while last < order.main.count {
@@ -68,8 +61,8 @@ struct OrderedCursor {
             if key < least || most < key { continue }
             rows.append(OrderedRow(order: key, slot: slot))
         }
-        // A row that was set twice is named twice.
-        rows.sort { $0.order != $1.order ? $0.order < $1.order : $0.slot < $1.slot }
+        // A row that was set twice is named twice; two rows of one id are not seen by one version.
+        order.sort(&rows)
         var kept = 0
         for index in rows.indices where index == 0 || rows[index].slot != rows[kept - 1].slot {
             rows[kept] = rows[index]
@@ -119,33 +112,6 @@ struct OrderedCursor {
 
     /// The next row; nil at the end.
     mutating func next() -> OrderedRow? {
-        if let row = group.popLast() { return row }
-        guard let row = pending ?? fetch() else { return nil }
-        pending = fetch()
-        guard let following = pending, following.order == row.order else { return row }
-        collectGroup(row)
-        return group.popLast()
-    }
-
-    /// Gathers all rows that tie with `row`, the ids in falling order.
-    private mutating func collectGroup(_ row: OrderedRow) {
-        group = [row]
-        while let following = pending, following.order == row.order {
-            group.append(following)
-            guard group.count <= Self.groupMax else {
-                isExhausted = true
-                (group, pending) = ([], nil)
-                place = end
-                return
-            }
-            pending = fetch()
-        }
-        let partition = partition
-        group.sort { compareBytes(partition.id($0.slot), partition.id($1.slot)) > 0 }
-    }
-
-    /// The next row by the order's keys.
-    private mutating func fetch() -> OrderedRow? {
         let main = order.main.base
         let words = mask.words
         let bound = mask.capacity
@@ -168,7 +134,10 @@ struct OrderedCursor {
         }
         let slot = main[place]
         let row = OrderedRow(order: order.key(slot), slot: slot)
-        if let fromTail, fromTail.order < row.order {
+        if let fromTail,
+            fromTail.order != row.order
+                ? fromTail.order < row.order : order.precedes(fromTail.slot, slot)
+        {
             tailPlace += 1
             // `place` stays at the row, whose rows before it are not looked at again.
             return fromTail

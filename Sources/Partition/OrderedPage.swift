@@ -83,11 +83,14 @@ package struct OrderedPage {
         var page = OrderedPage(request, partitions)
         for (index, partition) in partitions.enumerated() {
             scratch.append(pool.borrow(capacity: partition.slotBound))
-            let (least, most) = bounds(request, partition)
-            page.cursors.append(
+            let bounds = bounds(request, partition)
+            let cursor = (request.after?.id ?? []).withUnsafeBytes { id in
                 OrderedCursor(
                     partition, orders[index], match: matches[index], scratch: scratch[index],
-                    least: least, most: most, lookMax: lookMax))
+                    least: bounds.least, leastID: bounds.isPlace ? id : nil, most: bounds.most,
+                    lookMax: lookMax)
+            }
+            page.cursors.append(cursor)
         }
         let matching = counts.reduce(0, +)
         let within = page.cursors.reduce(0) { $0 + $1.remaining }
@@ -118,19 +121,20 @@ package struct OrderedPage {
         return orders.count == partitions.count ? orders : nil
     }
 
-    /// The first and last place that counts in a partition.
+    /// The first and last place that counts in a partition; whether the first is that behind which
+    /// the page begins.
     private static func bounds(
         _ request: Request, _ partition: CollectionPartition
-    ) -> (least: OrderKey, most: OrderKey) {
+    ) -> (least: OrderKey, most: OrderKey, isPlace: Bool) {
         let range = request.range ?? Int64.min...Int64.max
         let descending = request.isDescending
-        var least = OrderKey(key: descending ? ~range.upperBound : range.lowerBound, id: .min)
+        let least = OrderKey(key: descending ? ~range.upperBound : range.lowerBound, id: .min)
         let most = OrderKey(key: descending ? ~range.lowerBound : range.upperBound, id: .max)
-        if let after = request.after {
-            let id = after.id.withUnsafeBytes { partition.idKey(ofForeign: $0) }
-            least = max(least, OrderKey(key: descending ? ~after.key : after.key, id: id))
-        }
-        return (least, most)
+        guard let after = request.after else { return (least, most, false) }
+        let place = OrderKey(
+            key: descending ? ~after.key : after.key,
+            id: after.id.withUnsafeBytes { partition.idKey(ofForeign: $0) })
+        return place < least ? (least, most, false) : (place, most, true)
     }
 
     /// Moves the cursors on over most of the rows that are skipped, which are counted only.

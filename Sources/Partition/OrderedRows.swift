@@ -27,7 +27,8 @@ struct OrderKey: Comparable, BitwiseCopyable {
 /// ```
 /// Invariants:
 /// 1. A row that has a key is in `main` and not in `moved`, or in `moved` and in `tail`.
-/// 2. The rows of `main` that are not in `moved` rise by ``OrderKey``; ties are in any order.
+/// 2. The rows of `main` that are not in `moved` rise by ``OrderKey`` and then by id; versions of one
+///    document may be equal.
 ///
 /// 4 bytes a row. Rows that a version sees keep their keys as long as it is pinned, so that one
 /// order serves all versions; who is visible is the reader's business.
@@ -38,6 +39,7 @@ final class OrderedRows {
     /// Nil: the order is that of ids.
     private let column: NumericColumn?
     private let idOrder: NumericColumn
+    private let ids: RowIDs
     let main = GrowableBuffer<Slot>(fill: 0)
     let moved = Bitmap()
     let tail = GrowableBuffer<Slot>(fill: 0)
@@ -49,9 +51,10 @@ final class OrderedRows {
     let isUsed = Atomic<Bool>(true)
     private var idleMergeCount = 0
 
-    init(column: NumericColumn?, idOrder: NumericColumn, isDescending: Bool) {
+    init(column: NumericColumn?, idOrder: NumericColumn, ids: RowIDs, isDescending: Bool) {
         self.column = column
         self.idOrder = idOrder
+        self.ids = ids
         self.isDescending = isDescending
     }
 
@@ -101,7 +104,7 @@ final class OrderedRows {
         var end = kept
         var out = main.count
         for arrival in arrivals.reversed() {
-            let place = lowerBound(arrival.order, from: 0, to: end)
+            let place = lowerBound(arrival.order, id: ids[arrival.slot], from: 0, to: end)
             out -= end - place
             // SAFETY: both ranges lie within `main.count`; `update` allows for overlap.
             (main.base + out).update(from: main.base + place, count: end - place)
@@ -121,22 +124,36 @@ final class OrderedRows {
         for (index, slot) in slots.enumerated() where index == 0 || slots[index - 1] != slot {
             if hasKey(slot) { rows.append(OrderedRow(order: key(slot), slot: slot)) }
         }
-        rows.sort { $0.order < $1.order }
+        sort(&rows)
         return rows
     }
 
+    /// Puts rows of the partition in order.
+    func sort(_ rows: inout [OrderedRow]) {
+        rows.sort { $0.order != $1.order ? $0.order < $1.order : precedes($0.slot, $1.slot) }
+    }
+
+    /// Whether a row's id comes before another's.
+    func precedes(_ slot: Slot, _ other: Slot) -> Bool { compareBytes(ids[slot], ids[other]) < 0 }
+
     /// Makes `main` of rows that are in order.
-    func finish(_ rows: [OrderedRow]) {
+    func finish(_ rows: [NamedRow]) {
         main.resize(to: rows.count)
-        for (index, row) in rows.enumerated() { main.base[index] = row.slot }
+        for (index, named) in rows.enumerated() { main.base[index] = named.row.slot }
         isReady = true
     }
 
-    /// Appends those of the rows `slots` that have a key.
-    func gather(_ slots: Range<Int>, into rows: inout [OrderedRow]) {
+    /// Appends those of the rows `slots` that have a key, and their ids.
+    func gather(_ slots: Range<Int>, into rows: inout [NamedRow], _ names: inout [UInt8]) {
         for slot in slots {
             let slot = Slot(slot)
-            if hasKey(slot) { rows.append(OrderedRow(order: key(slot), slot: slot)) }
+            guard hasKey(slot) else { continue }
+            let id = ids[slot]
+            rows.append(
+                NamedRow(
+                    row: OrderedRow(order: key(slot), slot: slot), start: names.count,
+                    count: id.count))
+            names.append(contentsOf: id)
         }
     }
 
@@ -156,16 +173,26 @@ final class OrderedRows {
         return isDescending ? ~key : key
     }
 
-    /// Whether a row comes before `target`; most are told apart without their ids' keys.
-    @inline(__always) private func comes(_ slot: Slot, before target: OrderKey) -> Bool {
+    /// Whether a row comes before `target` and `id`; most are told apart without their ids' keys,
+    /// nearly all without their ids.
+    @inline(__always) private func comes(
+        _ slot: Slot, before target: OrderKey, _ id: UnsafeRawBufferPointer?
+    ) -> Bool {
         let key = fieldKey(slot)
-        return key != target.key ? key < target.key : idOrder.onlyKey(slot) < target.id
+        if key != target.key { return key < target.key }
+        let idKey = idOrder.onlyKey(slot)
+        if idKey != target.id { return idKey < target.id }
+        guard let id else { return false }
+        return compareBytes(ids[slot], id) < 0
     }
 
     /// The first place in `main[low..<high]` from which on no valid row comes before `target`.
     ///
+    /// - Parameter id: tells rows of that key apart; nil: none of them comes before it.
     /// - Complexity: O(log rows + void rows in a run).
-    func lowerBound(_ target: OrderKey, from low: Int, to high: Int) -> Int {
+    func lowerBound(
+        _ target: OrderKey, id: UnsafeRawBufferPointer? = nil, from low: Int, to high: Int
+    ) -> Int {
         var (low, high) = (low, high)
         let hasVoid = movedCount > 0
         while low < high {
@@ -174,7 +201,7 @@ final class OrderedRows {
             while hasVoid, probe < high, moved.test(main[probe]) { probe += 1 }
             if probe == high {
                 high = middle
-            } else if comes(main[probe], before: target) {
+            } else if comes(main[probe], before: target, id) {
                 low = probe + 1
             } else {
                 high = middle
@@ -187,11 +214,14 @@ final class OrderedRows {
     func checkInvariants(slots: Int) {
         guard isReady else { return }
         var places = [Int](repeating: 0, count: slots)
-        var last: OrderKey?
+        var last: Slot?
         for index in 0..<main.count where !moved.test(main[index]) {
-            let key = key(main[index])
-            if let last { precondition(!(key < last), "main rises") }
-            last = key
+            if let last {
+                let (before, now) = (key(last), key(main[index]))
+                precondition(
+                    before != now ? before < now : !precedes(main[index], last), "main rises")
+            }
+            last = main[index]
             places[Int(main[index])] += 1
         }
         var inTail = Set<Slot>()
@@ -208,4 +238,32 @@ final class OrderedRows {
 struct OrderedRow: BitwiseCopyable {
     var order: OrderKey
     var slot: Slot
+}
+
+/// A row with the bytes of its id, which are kept with those of others.
+struct NamedRow: BitwiseCopyable {
+    var row: OrderedRow
+    var start: Int
+    var count: Int
+
+    /// Puts rows in order, whose ids' bytes are `names`. - Complexity: O(rows log rows).
+    static func sort(_ rows: inout [NamedRow], _ names: [UInt8]) {
+        names.withUnsafeBytes { names in
+            rows.sort { a, b in
+                if a.row.order != b.row.order { return a.row.order < b.row.order }
+                return compareBytes(
+                    UnsafeRawBufferPointer(rebasing: names[a.start..<a.start + a.count]),
+                    UnsafeRawBufferPointer(rebasing: names[b.start..<b.start + b.count])) < 0
+            }
+        }
+    }
+}
+
+/// The ids of a partition's rows. Thread rule: that of ``PartitionLock``.
+struct RowIDs {
+    let rows: RowTable
+    let heads: Heads
+
+    /// The id of a row in use, borrowed under the lock.
+    subscript(slot: Slot) -> UnsafeRawBufferPointer { heads.id(rows.number(slot)) }
 }

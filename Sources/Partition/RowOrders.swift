@@ -10,13 +10,15 @@ final class RowOrders {
     /// The field's column; nil for orders by id.
     private let column: NumericColumn?
     private let idOrder: NumericColumn
+    private let ids: RowIDs
     private(set) var all: [OrderedRows] = []
     /// Orders that lookups have missed: bit 0 ascending, bit 1 descending.
     private let missed = Atomic<UInt8>(0)
 
-    init(column: NumericColumn?, idOrder: NumericColumn) {
+    init(column: NumericColumn?, idOrder: NumericColumn, ids: RowIDs) {
         self.column = column
         self.idOrder = idOrder
+        self.ids = ids
     }
 
     var byteCount: Int { all.reduce(0) { $0 + $1.byteCount } }
@@ -42,7 +44,8 @@ final class RowOrders {
         // One at a time: the other is asked for again.
         let descending = missed & 1 == 0
         if all.contains(where: { $0.isDescending == descending }) { return nil }
-        let order = OrderedRows(column: column, idOrder: idOrder, isDescending: descending)
+        let order = OrderedRows(
+            column: column, idOrder: idOrder, ids: ids, isDescending: descending)
         all.append(order)
         return order
     }
