@@ -27,8 +27,8 @@ struct OrderKey: Comparable, BitwiseCopyable {
 /// ```
 /// Invariants:
 /// 1. A row that has a key is in `main` and not in `moved`, or in `moved` and in `tail`.
-/// 2. The rows of `main` that are not in `moved` rise by ``OrderKey`` and then by id; versions of one
-///    document may be equal.
+/// 2. The rows of `main` that are not in `moved` rise by ``OrderKey`` and then by id; versions of
+///    one document may be equal.
 ///
 /// 4 bytes a row. Rows that a version sees keep their keys as long as it is pinned, so that one
 /// order serves all versions; who is visible is the reader's business.
