@@ -1,4 +1,5 @@
 import Commands
+import Primitives
 import Synchronization
 
 /// The users and what each may do. Shared by all loops behind a lock that requests do not take:
@@ -29,7 +30,7 @@ package final class AccessStore: Sendable {
         }
     }
 
-    private let users: Mutex<[String: User]>
+    private let users: Guarded<[String: User]>
 
     /// Only the user `default`: everything allowed; with `password` empty, without asking for one.
     package init(password: String = "") {
@@ -37,7 +38,7 @@ package final class AccessStore: Sendable {
         for rule in ["allkeys", "allcommands", password.isEmpty ? "nopass" : ">\(password)"] {
             try? Self.apply(rule, to: &user)
         }
-        users = Mutex(["default": user])
+        users = Guarded(["default": user])
     }
 
     /// Rights of a client that has not authenticated; `nil` if it must.

@@ -4,6 +4,7 @@ package import Logging
 package import NIOCore
 import NIOPosix
 import NIOSSL
+import Primitives
 import Synchronization
 
 /// Why the server cannot start.
@@ -25,7 +26,7 @@ package final class AisleServer: Sendable {
     let state: ServerState
     private let group: MultiThreadedEventLoopGroup
     private let factory: HandlerFactory
-    private let listeners = Mutex<[any Channel]>([])
+    private let listeners = Guarded<[any Channel]>([])
     private let stopping = Atomic<Bool>(false)
     /// Number of event loops.
     package let loopCount: Int
@@ -275,6 +276,6 @@ package final class AisleServer: Sendable {
         }
     }
 
-    private let finished = Mutex<[CheckedContinuation<Void, Never>]>([])
+    private let finished = Guarded<[CheckedContinuation<Void, Never>]>([])
     private let isFinished = Atomic<Bool>(false)
 }

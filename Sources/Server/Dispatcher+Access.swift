@@ -1,5 +1,6 @@
 import Commands
 import Glibc
+import Primitives
 import RESP
 import Synchronization
 

@@ -13,7 +13,7 @@ package final class EngineService: Sendable {
     private let cursorSecret: (UInt64, UInt64)
     /// Whether the stop under way is to leave a snapshot, if its settings say so.
     private let savesAtStop = Atomic<Bool>(true)
-    private let routes = Mutex<[Int: Route]>([:])
+    private let routes = Guarded<[Int: Route]>([:])
 
     private struct Route: Sendable {
         let loop: any EventLoop

@@ -1,6 +1,7 @@
 import Commands
 import Glibc
 import NIOCore
+import Primitives
 import RESP
 import Synchronization
 

@@ -3,6 +3,7 @@ import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Primitives
 import Synchronization
 
 /// The HTTP port: `/metrics` as Prometheus text, `/health/live`, `/health/ready`.

@@ -1,11 +1,12 @@
 import Commands
 import NIOCore
+import Primitives
 import RESP
 import Synchronization
 
 /// What all loops share. Requests in flight touch only atomics; locks are for administration.
 final class ServerState: Sendable {
-    let configuration: Mutex<ServerConfiguration>
+    let configuration: Guarded<ServerConfiguration>
     let access: AccessStore
     let hooks: ServerHooks
     let log: ServerLog
@@ -14,16 +15,16 @@ final class ServerState: Sendable {
     let rejectedCount = Atomic<Int>(0)
     let nextSessionID = Atomic<UInt64>(1)
     let isLoading = Atomic<Bool>(false)
-    let slowlog = Mutex(SlowLog())
-    let accessLog = Mutex(AccessLog())
-    let loops = Mutex<[LoopContext]>([])
+    let slowlog = Guarded(SlowLog())
+    let accessLog = Guarded(AccessLog())
+    let loops = Guarded<[LoopContext]>([])
     let startedAt = LoopContext.now()
     /// Peak of what a sample of memory has shown, in bytes.
     let memoryPeak = Atomic<Int>(0)
     /// Set by the server: `SHUTDOWN` and signals go through it.
-    let onShutdown = Mutex<(@Sendable (_ save: Bool) -> Void)?>(nil)
+    let onShutdown = Guarded<(@Sendable (_ save: Bool) -> Void)?>(nil)
     /// Address of the first listener, for `INFO`.
-    let listening = Mutex<[String]>([])
+    let listening = Guarded<[String]>([])
 
     init(
         configuration: ServerConfiguration,
@@ -31,7 +32,7 @@ final class ServerState: Sendable {
         hooks: ServerHooks,
         log: ServerLog
     ) {
-        self.configuration = Mutex(configuration)
+        self.configuration = Guarded(configuration)
         self.access = access
         self.hooks = hooks
         self.log = log
