@@ -45,7 +45,9 @@ def test_tools_speak_tls(own_server, certificates, tmp_path):
     done = run_aisle("cli", *place, "--raw", "EXPORT", "c", "BATCH", "3000")
     assert done.returncode == 0 and len(done.stdout) > 1_000_000
     done = run_aisle("bench", "fetch", "fetch-p16", "--records", "2000", "--seconds", "0.3", *place)
-    assert done.returncode == 0, done.stdout + done.stderr
+    # With 1 it says that a budget was missed, as on a slow machine.
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert b"fetch-p16" in done.stdout and b"rate/s" in done.stdout
 
 
 @pytest.mark.parametrize("options, text", [
