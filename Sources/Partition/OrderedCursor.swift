@@ -2,7 +2,6 @@ import Primitives
 
 /// Gives the rows of one partition's order that a bitmap holds, one by one, from a place on.
 struct OrderedCursor {
-    let partition: CollectionPartition
     private let order: OrderedRows
     /// The rows that count, in `main`: those that match and have not moved.
     private let mask: Bitmap
@@ -24,10 +23,9 @@ struct OrderedCursor {
     ///   - leastID: of the rows of the least key only those count that do not come before this id.
     ///   - lookMax: rows that may be looked at.
     init(
-        _ partition: CollectionPartition, _ order: OrderedRows, match: Bitmap, scratch: Bitmap,
+        _ order: OrderedRows, match: Bitmap, scratch: Bitmap,
         least: OrderKey, leastID: UnsafeRawBufferPointer?, most: OrderKey, lookMax: Int
     ) {
-        self.partition = partition
         looksLeft = lookMax
         self.order = order
         if order.movedCount == 0 {

@@ -86,7 +86,7 @@ package struct OrderedPage {
             let bounds = bounds(request, partition)
             let cursor = (request.after?.id ?? []).withUnsafeBytes { id in
                 OrderedCursor(
-                    partition, orders[index], match: matches[index], scratch: scratch[index],
+                    orders[index], match: matches[index], scratch: scratch[index],
                     least: bounds.least, leastID: bounds.isPlace ? id : nil, most: bounds.most,
                     lookMax: lookMax)
             }

@@ -115,37 +115,24 @@ final class SnapshotContent: @unchecked Sendable {
         partition.writeBase(to: writer)
         writer.end()
         for field in view.schema.fields {
-            if partition.readyColumn(field.number) != nil {
+            func section(_ kind: SectionKind, _ body: () -> Void) {
                 writer.begin(
-                    SectionID(
-                        .column, collection: view.id, partition: index, field: field.number),
+                    SectionID(kind, collection: view.id, partition: index, field: field.number),
                     shape: field.shape)
-                partition.writeColumn(field.number, to: writer)
+                body()
                 writer.end()
+            }
+            if partition.readyColumn(field.number) != nil {
+                section(.column) { partition.writeColumn(field.number, to: writer) }
             }
             if let vectors = partition.vectorField(field.number) {
-                writer.begin(
-                    SectionID(
-                        .vectors, collection: view.id, partition: index, field: field.number),
-                    shape: field.shape)
-                vectors.write(to: writer)
-                writer.end()
+                section(.vectors) { vectors.write(to: writer) }
             }
             if let places = partition.placeField(field.number) {
-                writer.begin(
-                    SectionID(
-                        .places, collection: view.id, partition: index, field: field.number),
-                    shape: field.shape)
-                places.write(to: writer)
-                writer.end()
+                section(.places) { places.write(to: writer) }
             }
             if let hours = partition.hoursField(field.number) {
-                writer.begin(
-                    SectionID(
-                        .hours, collection: view.id, partition: index, field: field.number),
-                    shape: field.shape)
-                hours.write(to: writer)
-                writer.end()
+                section(.hours) { hours.write(to: writer) }
             }
         }
     }
