@@ -137,7 +137,7 @@ package final class NearestSearch {
             isFinished = true
             return true
         }
-        if !isPrepared { prepare() }
+        if isPrepared { keepToVersion() } else { prepare() }
         if leavesComparing {
             isFinished = true
             return true
@@ -179,6 +179,15 @@ package final class NearestSearch {
         leavesComparing = method == .exact && field.options.ranksByStore
     }
 
+    /// Between two windows of a scan writes may come: what is live in the index then is no longer
+    /// what the version sees.
+    private func keepToVersion() {
+        guard accepted == nil, method != .none, !partition.isCurrent(at: version) else { return }
+        let rows = pool.borrow(capacity: partition.slotBound)
+        accept(partition.visible(at: version, scratch: rows))
+        pool.giveBack(rows)
+    }
+
     /// A row that is to be compared, and the log entry that brought its vector.
     package struct StoredMatch {
         package var slot: Slot
@@ -191,6 +200,7 @@ package final class NearestSearch {
     package func nextMatches(_ limit: Int) -> [StoredMatch] {
         partition.lock.lockForReading()
         defer { partition.lock.unlock() }
+        keepToVersion()
         var found: [StoredMatch] = []
         while found.count < limit, let node = field.nextNode(in: accepted, from: cursor) {
             cursor = Int(node) + 1

@@ -46,6 +46,81 @@ import Testing
         #expect(vectors.index.liveCount == history[1_500].values.count { $0.vector != nil })
     }
 
+    private static let storeRanked = """
+        {"fields":{"v":{"type":"vector","dimensions":4,"metric":"l2",
+        "index":{"kind":"hnsw","originals":"store"}}}}
+        """
+
+    @Test func whatIsLeftToCompareKeepsItsVersionThoughWritesCome() throws {
+        let schema = try TestData.schema(Self.storeRanked)
+        let field = try #require(schema.field(at: "v"))
+        let empty = try emptyDocument(schema)
+        let partition = CollectionPartition(schema: schema)
+        func write(_ number: Int, _ version: Int) {
+            let key = LogKey(version: Version(UInt64(version)), index: 0)
+            Array("d\(number)".utf8).withUnsafeBytes { bytes in
+                partition.apply(
+                    id: bytes, hash: Hash64.hash(bytes, seed: 3), key: key, prepared: empty,
+                    vectors: [
+                        VectorArrival(
+                            field: field.number, source: key,
+                            values: [Float(version), 1, 1, 1])
+                    ])
+            }
+        }
+        for i in 0..<100 { write(i, i + 1) }
+        let search = NearestSearch(
+            partition: partition, field: try #require(partition.vectorField(field.number)),
+            query: NearestQuery(target: [0, 1, 1, 1], count: 5, width: nil, isExact: true),
+            version: Version(100), match: .all, pool: BitmapPool(), scratch: NearestScratch())
+        #expect(search.step() && search.leavesComparing)
+        var sources = search.nextMatches(10).map(\.source)
+        for i in 0..<60 { write(i, 101 + i) }
+        while true {
+            let matches = search.nextMatches(10)
+            if matches.isEmpty { break }
+            sources += matches.map(\.source)
+        }
+        #expect(sources == (1...100).map { LogKey(version: Version($0), index: 0) })
+    }
+
+    @Test(arguments: ["hnsw", "ivf", "flat"])
+    func anExactScanKeepsItsVersionThoughWritesComeBetweenItsWindows(kind: String) throws {
+        let schema = try TestData.schema(schemaText.replacing("KIND", with: kind))
+        let field = try #require(schema.field(at: "v"))
+        let empty = try emptyDocument(schema)
+        let partition = CollectionPartition(schema: schema)
+        let count = 20_000
+        func write(_ number: Int, _ version: Int, _ vector: [Float]?) {
+            let key = LogKey(version: Version(UInt64(version)), index: 0)
+            Array("d\(number)".utf8).withUnsafeBytes { bytes in
+                partition.apply(
+                    id: bytes, hash: Hash64.hash(bytes, seed: 3), key: key,
+                    prepared: vector == nil ? nil : empty,
+                    vectors: vector.map {
+                        [VectorArrival(field: field.number, source: key, values: $0)]
+                    } ?? [])
+            }
+        }
+        // The nearest of all lie behind the first window of a scan.
+        for i in 0..<count { write(i, i + 1, [Float(count - i), 1, 1, 1]) }
+        let search = NearestSearch(
+            partition: partition, field: try #require(partition.vectorField(field.number)),
+            query: NearestQuery(target: [0, 1, 1, 1], count: 5, width: nil, isExact: true),
+            version: Version(UInt64(count)), match: .all, pool: BitmapPool(),
+            scratch: NearestScratch())
+        #expect(!search.step())
+        write(count - 1, count + 1, nil)
+        write(count - 2, count + 2, [500, 1, 1, 1])
+        write(count, count + 3, [0, 1, 1, 1])
+        while !search.step() {}
+        let ids = search.hits.prefix(5).map {
+            String(decoding: partition.id($0.slot), as: UTF8.self)
+        }
+        #expect(ids == (1...5).map { "d\(count - $0)" })
+        #expect(search.hits.prefix(5).map(\.distance) == [1, 4, 9, 16, 25])
+    }
+
     /// The document itself does not matter here.
     private func emptyDocument(_ schema: Schema) throws -> PreparedDocument {
         try DocumentPreparer().prepare(
