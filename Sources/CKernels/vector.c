@@ -123,13 +123,12 @@ static float max_abs_f32(const float *a, size_t n) {
 // MARK: Links
 
 size_t ck_unvisited_plain(
-    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
-    uint32_t *out) {
+    const uint32_t *row, size_t capacity, uint64_t *visited, uint32_t *out) {
     size_t count = 0;
     for (size_t i = 0; i < capacity && row[i] != UINT32_MAX; i++) {
         uint32_t id = row[i];
         uint64_t bit = UINT64_C(1) << (id & 63), word = visited[id >> 6];
-        uint64_t fresh = ~word & (accept ? accept[id >> 6] : ~UINT64_C(0)) & bit;
+        uint64_t fresh = ~word & bit;
         // Written always, kept only if new: no branch to mispredict.
         out[count] = id;
         count += fresh != 0;

@@ -231,8 +231,7 @@ static inline __mmask16 bits_of(__mmask16 valid, const uint64_t *bits, __m512i i
 }
 
 static size_t unvisited(
-    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
-    uint32_t *out) {
+    const uint32_t *row, size_t capacity, uint64_t *visited, uint32_t *out) {
     const __m512i none = _mm512_set1_epi32(-1);
     size_t count = 0;
     for (size_t i = 0; i < capacity; i += 16) {
@@ -240,9 +239,7 @@ static size_t unvisited(
         __m512i ids = _mm512_maskz_loadu_epi32(in, row + i);
         __mmask16 valid = _mm512_mask_cmpneq_epi32_mask(in, ids, none);
         if (valid == 0) break;
-        __mmask16 fresh = valid;
-        if (accept) fresh = bits_of(valid, accept, ids);
-        fresh &= (__mmask16)~bits_of(fresh, visited, ids);
+        __mmask16 fresh = valid & (__mmask16)~bits_of(valid, visited, ids);
         // SAFETY: the whole register is stored; the caller leaves room for it.
         _mm512_storeu_si512(out + count, _mm512_maskz_compress_epi32(fresh, ids));
         count += (size_t)__builtin_popcount(fresh);

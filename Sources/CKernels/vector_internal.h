@@ -63,4 +63,4 @@ static inline size_t ck_ahead(size_t bytes) {
 
 /// The plain form of the kernel of that name, which processors without gathers use too.
 size_t ck_unvisited_plain(
-    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited, uint32_t *out);
+    const uint32_t *row, size_t capacity, uint64_t *visited, uint32_t *out);

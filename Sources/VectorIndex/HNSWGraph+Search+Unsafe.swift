@@ -31,7 +31,7 @@ extension HNSWGraph {
         let ef = max(ef, k)
         // Comparing matches in order costs less each than those that a walk leads to, and misses
         // none; a walk under a filter compares about 200 + 20 · ef and looks up as many again.
-        if matchCount <= max(1000 + 110 * ef, k) || linkedCount == 0 { return .exact }
+        if matchCount <= max(1000 + 75 * ef, k) || linkedCount == 0 { return .exact }
         let share = Double(matchCount) / Double(max(nodesHeld, matchCount))
         if share < 0.25 { return .filteredGraph }
         if share >= 1 { return .widened(ef: ef) }
@@ -85,8 +85,7 @@ extension HNSWGraph {
         let plan = plan ?? searchPlan(matchCount: matches, k: k, ef: ef)
         var width = ef
         if case .widened(let wide) = plan { width = max(wide, ef) }
-        if plan == .filteredGraph { width = filteredWidth(matches, ef: ef) }
-        let room = max(width, filteredWidth(matches, ef: ef) * Self.awayFactor)
+        let room = max(width, ef * Self.rareFactor * Self.awayFactor)
         scratch.prepare(nodeCount: nodeCount, ef: room, dimensions: rows.dimensions)
         let view = try rows.query(query, scratch.view.floats, scratch.view.codes)
         scratch.query = view
@@ -96,7 +95,7 @@ extension HNSWGraph {
         switch plan {
         case .exact: return scan(view, bits, words, ef: ef, scratch)
         case .filteredGraph:
-            count = walkAccepted(view, bits, words, matches, ef: width, scratch)
+            count = walkAccepted(view, bits, words, matches, ef: ef, scratch)
         case .widened:
             let walked = descendAndWalk(view, ef: width, scratch)
             count = Self.keep(bits, scratch.view.pool, walked)
@@ -104,12 +103,12 @@ extension HNSWGraph {
             if accept != nil && 2 * count * nodesHeld < walked * matches {
                 scratch.clear()
                 scratch.usedPlan = .filteredGraph
-                count = walkAccepted(
-                    view, bits, words, matches, ef: filteredWidth(matches, ef: ef), scratch)
+                count = walkAccepted(view, bits, words, matches, ef: ef, scratch)
             }
         }
         if scratch.usedPlan == .exact { return count }
-        count = scanTail(view, bits, ef: width, count, scratch)
+        // A walk under a filter may have kept more.
+        count = scanTail(view, bits, ef: max(width, count), count, scratch)
         if count >= min(k, matches) { return count }
         if case .widened = scratch.usedPlan, width < 4 * ef, width < nodesHeld {
             return try candidates(
@@ -154,11 +153,22 @@ extension HNSWGraph {
     /// Nodes that a filtered walk starts from, besides the nearest that the levels lead to.
     private static var sampleCount: Int { 48 }
 
-    /// Candidates kept under a filter: fewer matches are joined by fewer links, so more are needed
-    /// for the same recall. Measured at 384 dimensions: 1.4 times at a tenth of all nodes.
-    private func filteredWidth(_ matches: Int, ef: Int) -> Int {
-        let rarity = Double(nodesHeld) / Double(max(matches, 1))
-        return ef + min(2 * ef, Int(Double(ef) * min(rarity * rarity / 250, 2)))
+    /// Times as many candidates that are kept under a filter at most: the rarer matches are, the
+    /// fewer links join them, and the more candidates the same recall takes.
+    private static var rareFactor: Int { 3 }
+
+    /// Candidates kept where one of `rarity` nodes is a match. Measured at 384 dimensions: 1.2
+    /// times as many at a tenth of all nodes, 2.3 times at a twentieth.
+    private static func filteredWidth(_ rarity: Double, ef: Int) -> Int {
+        let more = min(rarity * rarity * rarity / 6_000, Double(rareFactor - 1))
+        return ef + Int(Double(ef) * more)
+    }
+
+    /// Accepted neighbours that are enough for one expansion: the rarer matches are, the more
+    /// have to be seen at once for the walk to find its way. Measured as above: 2m at an eighth,
+    /// 1.25m at a fifth and above.
+    private func enoughAccepted(_ rarity: Double) -> Int {
+        Int(Double(m) * min(max(rarity / 4, 1.25), 2))
     }
 
     /// How many times as many candidates a filter takes that points away from the query.
@@ -168,23 +178,22 @@ extension HNSWGraph {
     /// none. Measured at 100,000 x 384 and 20 % of the nodes: the walk found 0.971 at 310 µs.
     private static var awayScanShare: Int { 512 }
 
-    /// Whether the nodes around `start`, the nearest to the query, are in the filter much more
-    /// rarely than nodes at large.
-    private func pointsAway(_ start: UInt32, _ filter: HNSWWalk.Filter, _ matches: Int) -> Bool {
-        let (seen, accepted) = HNSWWalk.accepted(view, around: start, filter)
-        let share = Double(matches) / Double(max(linkedCount, matches))
-        return seen >= 64 && Double(accepted) < 0.25 * share * Double(seen)
-    }
-
     private func walkAccepted(
         _ query: borrowing QueryView, _ bits: UnsafePointer<UInt64>, _ words: Int,
         _ matches: Int, ef: Int, _ scratch: SearchScratch
     ) -> Int {
         guard entry != Self.none else { return 0 }
         let start = Candidate.node(descend(query, to: 0, scratch))
-        let (s, filter) = (scratch.view, HNSWWalk.Filter(bits: bits, enough: m * 3 / 2))
-        var (count, ef) = (0, ef)
-        if pointsAway(start, filter, matches) {
+        let s = scratch.view
+        // Nodes for each match, at large and around the nearest to the query: where matches are
+        // rarer than at large, that is what the walk meets.
+        var rarity = Double(nodesHeld) / Double(max(matches, 1))
+        let (seen, accepted) = HNSWWalk.accepted(view, around: start, bits)
+        let isAway = seen >= 64 && Double(accepted) * rarity < 0.25 * Double(seen)
+        if seen >= 64 { rarity = max(rarity, Double(seen) / Double(max(accepted, 1))) }
+        let filter = HNSWWalk.Filter(bits: bits, enough: enoughAccepted(rarity))
+        var (count, ef) = (0, Self.filteredWidth(rarity, ef: ef))
+        if isAway {
             // Matches far from the query are nearly as far as each other: hard to tell apart.
             if matches <= Self.awayScanShare * ef {
                 scratch.usedPlan = .exact
@@ -203,8 +212,11 @@ extension HNSWGraph {
             _ = insertCandidate(Candidate.key(s.distances[0], start), s.pool, &count, ef)
             touched += 1
         }
+        for i in 0..<words { s.closed[i] = ~bits[i] }
         for i in 0..<touched {
-            s.visited[Int(s.touched[i] >> 6)] |= 1 << UInt64(s.touched[i] & 63)
+            let (word, bit) = (Int(s.touched[i] >> 6), UInt64(1) << UInt64(s.touched[i] & 63))
+            s.visited[word] |= bit
+            s.closed[word] |= bit
         }
         var pending = 0
         count = HNSWWalk.expandAccepted(

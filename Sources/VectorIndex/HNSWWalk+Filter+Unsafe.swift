@@ -24,7 +24,7 @@ extension HNSWWalk {
     /// Of the neighbours' neighbours of `node`, some hundreds: how many there are and how many the
     /// filter accepts.
     static func accepted(
-        _ g: GraphView, around node: UInt32, _ filter: Filter
+        _ g: GraphView, around node: UInt32, _ bits: UnsafePointer<UInt64>
     ) -> (seen: Int, accepted: Int) {
         let row = g.row(node, 0)
         for j in 0..<g.baseCapacity where row[j] != HNSWGraph.none {
@@ -37,49 +37,54 @@ extension HNSWWalk {
             for l in 0..<g.baseCapacity {
                 if next[l] == HNSWGraph.none { break }
                 seen &+= 1
-                accepted &+= filter.accepts(next[l]) ? 1 : 0
+                accepted &+= Int(bits[Int(next[l] >> 6)] >> UInt64(next[l] & 63) & 1)
             }
         }
         return (seen, accepted)
     }
 
-    /// Marks and lists accepted, unvisited nodes among the neighbours of `node`, then among those
-    /// of the neighbours that were turned down, until there are enough; returns how many.
+    /// Rows of links that are asked for before they are looked at.
+    private static var rowsAhead: Int { 10 }
+
+    /// Lists the accepted nodes that were not met yet among the neighbours of `node`, then among
+    /// those of the neighbours that were turned down, until there are enough; returns how many.
+    ///
+    /// What was met is closed; what was turned down is marked as visited once it was looked behind.
     @inline(__always)
     static func gatherAccepted(
         _ g: GraphView, _ node: UInt32, _ filter: Filter, _ s: ScratchView, _ touched: Int,
         _ pendingCount: inout Int
     ) -> Int {
-        let (visited, out) = (s.visited, s.touched + touched)
-        let (row, firstPending) = (g.row(node, 0), pendingCount)
-        var count = 0
-        for j in 0..<g.baseCapacity {
-            let next = row[j]
-            if next == HNSWGraph.none { break }
-            let (word, bit) = (visited[Int(next >> 6)], UInt64(1) << UInt64(next & 63))
-            if word & bit != 0 { continue }
-            visited[Int(next >> 6)] = word | bit
-            if filter.accepts(next) {
-                out[count] = next
-                count &+= 1
-            } else {
-                s.pending[pendingCount] = next
-                pendingCount &+= 1
-                g.prefetchRow(next, 0)
-            }
+        let (visited, closed, out) = (s.visited, s.closed, s.touched + touched)
+        let (fresh, pending) = (out, s.pending + pendingCount)
+        let freshCount = ck_unvisited(g.row(node, 0), g.baseCapacity, visited, fresh)
+        var (count, waiting) = (0, 0)
+        // Written always, kept where it belongs: which is which cannot be predicted.
+        for i in 0..<freshCount {
+            let next = fresh[i]
+            let (word, place) = (Int(next >> 6), UInt64(next & 63))
+            let isOpen = ~closed[word] >> place & 1
+            closed[word] |= 1 << place
+            pending[waiting] = next
+            waiting &+= Int(~filter.bits[word] >> place & 1)
+            out[count] = next
+            count &+= Int(isOpen)
         }
-        var at = firstPending
-        while at < pendingCount && count < filter.enough {
-            let row = g.row(s.pending[at], 0)
-            count &+= ck_unvisited(row, g.baseCapacity, filter.bits, s.visited, out + count)
+        // Most rows are not needed: no more are asked for than arrive while others are looked at.
+        for i in 0..<min(Self.rowsAhead, waiting) { g.prefetchRow(pending[i], 0) }
+        var at = 0
+        while at < waiting && count < filter.enough {
+            if at &+ Self.rowsAhead < waiting {
+                g.prefetchRow(pending[at &+ Self.rowsAhead], 0)
+            }
+            count &+= ck_unvisited(g.row(pending[at], 0), g.baseCapacity, closed, out + count)
             at &+= 1
         }
         // Those that were not looked behind may be, from another side.
-        while pendingCount > at {
-            pendingCount &-= 1
-            let next = s.pending[pendingCount]
-            visited[Int(next >> 6)] &= ~(UInt64(1) << UInt64(next & 63))
+        for i in at..<waiting {
+            visited[Int(pending[i] >> 6)] &= ~(UInt64(1) << UInt64(pending[i] & 63))
         }
+        pendingCount &+= at
         return count
     }
 

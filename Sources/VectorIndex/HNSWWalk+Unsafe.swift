@@ -46,7 +46,7 @@ enum HNSWWalk {
         _ row: UnsafeMutablePointer<UInt32>, _ capacity: Int, _ s: ScratchView, _ touched: Int
     ) -> Int {
         // SAFETY: the list has room for a row beyond the nodes there are.
-        ck_unvisited(row, capacity, nil, s.visited, s.touched + touched)
+        ck_unvisited(row, capacity, s.visited, s.touched + touched)
     }
 
     /// The nearest node to the query that moving along the levels from `top` down to, not

@@ -2,6 +2,8 @@
 // per search once the sizes have been met.
 //
 //   visited   one bit per node; cleared by walking the list of what was touched
+//   closed    under a filter: one bit per node that it does not accept or that was met; written
+//             anew by each search that uses it
 //   touched   the nodes evaluated in this search, in order; doubles as the kernels' id lists
 //   pool      the best ef candidates, ascending: distance (ordered bits) | node | expanded bit
 //   found     the results, ranked by the originals
@@ -35,6 +37,7 @@ enum Candidate {
 /// The buffers of a scratch, as a search's loops see them.
 struct ScratchView {
     let visited: UnsafeMutablePointer<UInt64>
+    let closed: UnsafeMutablePointer<UInt64>
     let touched: UnsafeMutablePointer<UInt32>
     let pool: UnsafeMutablePointer<UInt64>
     let found: UnsafeMutablePointer<UInt64>
@@ -67,7 +70,7 @@ package final class SearchScratch {
 
     package init() {
         let view = ScratchView(
-            visited: Self.room(0, zeroed: true), touched: Self.room(0), pool: Self.room(0),
+            visited: Self.room(0, zeroed: true), closed: Self.room(0), touched: Self.room(0), pool: Self.room(0),
             found: Self.room(0), pending: Self.room(0), distances: Self.room(0),
             floats: Self.room(0), codes: Self.room(0))
         self.view = view
@@ -78,7 +81,7 @@ package final class SearchScratch {
 
     private static func free(_ view: ScratchView) {
         let all: [UnsafeMutableRawPointer] = [
-            .init(view.visited), .init(view.touched), .init(view.pool), .init(view.found),
+            .init(view.visited), .init(view.closed), .init(view.touched), .init(view.pool), .init(view.found),
             .init(view.pending), .init(view.distances), .init(view.floats), .init(view.codes),
         ]
         for pointer in all { pointer.deallocate() }
@@ -110,6 +113,7 @@ package final class SearchScratch {
         Self.free(view)
         view = ScratchView(
             visited: Self.room(nodeCapacity / 64 + 1, zeroed: true),
+            closed: Self.room(nodeCapacity / 64 + 1),
             touched: Self.room(nodeCapacity + Self.batchCount), pool: Self.room(poolCapacity),
             found: Self.room(poolCapacity), pending: Self.room(nodeCapacity + Self.batchCount),
             distances: Self.room(Self.batchCount), floats: Self.room(dimensionCapacity),
@@ -126,7 +130,7 @@ package final class SearchScratch {
 
     /// Bytes held.
     package var byteCount: Int {
-        nodeCapacity / 8 + nodeCapacity * 8 + poolCapacity * 16 + dimensionCapacity * 5
+        nodeCapacity / 4 + nodeCapacity * 8 + poolCapacity * 16 + dimensionCapacity * 5
     }
 }
 

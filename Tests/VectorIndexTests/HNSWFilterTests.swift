@@ -72,6 +72,27 @@ import VectorIndex
         }
     }
 
+    /// Where a filter points away, more candidates are kept than the search's width; what is
+    /// written meanwhile and lies behind them must not get in their way.
+    @Test func farNodesOfTheTailFollowAWideWalk() throws {
+        var model = try Model(
+            HNSWConfiguration(dimensions: 4, metric: .l2, m: 8, efConstruction: 60, seed: 1))
+        var random = Xoshiro256(seed: 36)
+        func around(_ x: Float) -> [Float] {
+            (0..<4).map { ($0 == 0 ? x : 0) + Float.random(in: -1...1, using: &random) }
+        }
+        // The matches are the second of two crowds; those behind it are not linked yet.
+        for _ in 0..<9_000 { _ = try model.add(around(0)) }
+        for _ in 0..<2_000 { _ = try model.add(around(50)) }
+        model.link()
+        for _ in 0..<300 { _ = try model.add(around(90)) }
+        let accepts = { (node: UInt32) in node >= 9_000 }
+        let set = VectorSet(count: 0, dimensions: 4, metric: .l2, seed: 1)
+        let queries = (0..<20).map { _ in around(0) }
+        let recall = try model.recall(set, queries, k: 1, ef: 1, where: accepts)
+        #expect(recall >= 0.5)
+    }
+
     @Test func plansFollowTheShareOfMatches() throws {
         let (_, model) = try built(1200, seed: 34)
         let graph = model.graph

@@ -75,12 +75,9 @@ typedef struct {
     /// out = a * inverse, rounded to nearest (ties to even) and kept within -127...127.
     void (*f32_to_i8)(const float *a, size_t n, float inverse, int8_t *out);
     /// Of the row of `capacity` ids, filled from the front, the rest UINT32_MAX, no id twice: lists
-    /// those whose bit in `visited` is clear and, if `accept` is not NULL, whose bit in it is set;
-    /// sets their bits in `visited`. `out` has room for `capacity` rounded up to 16. Returns how
-    /// many.
-    size_t (*unvisited)(
-        const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
-        uint32_t *out);
+    /// those whose bit in `visited` is clear, and sets it. `out` has room for `capacity` rounded up
+    /// to 16. Returns how many.
+    size_t (*unvisited)(const uint32_t *row, size_t capacity, uint64_t *visited, uint32_t *out);
     /// The largest magnitude; infinite or NaN components count as infinite.
     float (*max_abs_f32)(const float *a, size_t n);
 } ck_vector_kernels;
@@ -124,9 +121,8 @@ static inline void ck_l2_f16_list(
     ck_vector()->l2_f16_list(q, rows, ids, first, count, n, out);
 }
 static inline size_t ck_unvisited(
-    const uint32_t *row, size_t capacity, const uint64_t *accept, uint64_t *visited,
-    uint32_t *out) {
-    return ck_vector()->unvisited(row, capacity, accept, visited, out);
+    const uint32_t *row, size_t capacity, uint64_t *visited, uint32_t *out) {
+    return ck_vector()->unvisited(row, capacity, visited, out);
 }
 static inline float ck_dot_f32(const float *a, const float *b, size_t n) {
     return ck_vector()->dot_f32(a, b, n);
