@@ -20,7 +20,7 @@ extension DataHandler {
 
     /// Whether a projection names a vector field: vectors come only when they are named.
     func wants(_ projection: Projection, vectorsOf view: CollectionView) -> Bool {
-        view.schema.namesVectors(projection)
+        !projection.namesOnlyID && view.schema.namesVectors(projection)
     }
 
     /// Writes a document as a bulk string, with a projection where one is given.

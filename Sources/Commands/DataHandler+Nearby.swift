@@ -60,7 +60,7 @@ extension DataHandler {
         guard shape.wantsKeys else {
             outcome.forEachHit { hit, id in
                 reply.map(
-                    of: 3, "$2\r\nid\r\n", id, "$10\r\ndistance_m\r\n", meters: hit.meters,
+                    of: 3, "$2\r\nid\r\n", id, "$10\r\ndistance_m\r\n", billionths: hit.meters,
                     "$3\r\ndoc\r\n$2\r\n{}\r\n")
             }
             return try checkByteCount(of: reply, since: start)
@@ -71,7 +71,7 @@ extension DataHandler {
             reply.bulk("id")
             reply.bulk(id)
             reply.bulk("distance_m")
-            reply.length(hit.meters)
+            reply.billionths(hit.meters)
             if shape.wantsMeta {
                 reply.bulk("version")
                 reply.version(hit.key.version)

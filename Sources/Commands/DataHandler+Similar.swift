@@ -117,15 +117,26 @@ extension DataHandler {
     ) throws(EngineError) {
         let start = reply.byteCount
         let view = shape.request.view
-        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
         reply.array(outcome.hits.count)
+        let isCosine = shape.request.field.vectorOptions?.metric == .cosine
+        if isCosine, !shape.wantsMeta, shape.projection?.namesOnlyID == true {
+            for hit in outcome.hits {
+                hit.id.withUnsafeBytes {
+                    reply.map(
+                        of: 3, "$2\r\nid\r\n", $0, "$5\r\nscore\r\n", billionths: hit.score,
+                        "$3\r\ndoc\r\n$2\r\n{}\r\n")
+                }
+            }
+            return try checkByteCount(of: reply, since: start)
+        }
+        let wantsVectors = shape.projection.map { wants($0, vectorsOf: view) } ?? false
         for hit in outcome.hits {
             reply.map(
                 3 + (hit.distance == nil ? 0 : 1) + (shape.wantsMeta ? 1 : 0))
             reply.bulk("id")
             reply.bulk(hit.id)
             reply.bulk("score")
-            reply.double(hit.score)
+            isCosine ? reply.billionths(hit.score) : reply.double(hit.score)
             if let distance = hit.distance {
                 reply.bulk("distance")
                 reply.double(distance)

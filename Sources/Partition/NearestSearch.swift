@@ -290,7 +290,8 @@ package final class NearestSearch {
     private func giveHits() {
         hits.removeAll(keepingCapacity: true)
         for hit in nearest {
-            if let slot = slot(of: hit.node) {
+            // Where the index's own live nodes were searched, the version sees their newest rows.
+            if let slot = accepted == nil ? field.row(hit.node) : slot(of: hit.node) {
                 hits.append(NearestHit(slot: slot, distance: hit.distance))
             }
         }

@@ -153,31 +153,31 @@ package struct ReplyWriter {
         }
     }
 
-    /// A length in metres, rounded to nanometres: what is finer is the rounding of a double's
-    /// making. Lengths beyond four million kilometres are written as ``double(_:)`` does.
+    /// A number rounded to billionths: of metres and of cosines what is finer is the rounding of
+    /// their making. Numbers beyond four thousand million are written as ``double(_:)`` does.
     /// - Complexity: O(digits), no allocation.
-    package mutating func length(_ meters: Double) {
-        guard meters.magnitude < 4e9 else { return double(meters) }
+    package mutating func billionths(_ number: Double) {
+        guard number.magnitude < 4e9 else { return double(number) }
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 1) { text in
             guard let base = text.baseAddress else { return }
-            let count = Digits.writeBillionths(Int64((meters * 1e9).rounded()), to: base)
+            let count = Digits.writeBillionths(Int64((number * 1e9).rounded()), to: base)
             let digits = UnsafeRawBufferPointer(start: base, count: count)
             isRESP3 ? raw(0x2C, digits) : bulk(digits)
         }
     }
 
-    /// A map of `count` pairs that are preformatted but for a bulk string and, behind it, a length
-    /// as ``length(_:)`` has it: one write into the buffer for what is written thousands of times.
+    /// A map of `count` pairs that are preformatted but for a bulk string and, behind it, a number
+    /// as ``billionths(_:)`` has it: one write into the buffer for what is written thousands of times.
     package mutating func map(
         of count: Int, _ head: StaticString, _ bytes: UnsafeRawBufferPointer,
-        _ middle: StaticString, meters: Double, _ tail: StaticString
+        _ middle: StaticString, billionths number: Double, _ tail: StaticString
     ) {
-        guard meters.magnitude < 4e9 else {
+        guard number.magnitude < 4e9 else {
             map(count)
             preformatted(head)
             bulk(bytes)
             preformatted(middle)
-            length(meters)
+            billionths(number)
             return preformatted(tail)
         }
         let (isRESP3, fixed) = (isRESP3, head.utf8CodeUnitCount + middle.utf8CodeUnitCount)
@@ -202,7 +202,7 @@ package struct ReplyWriter {
             Digits.endLine(end)
             end += 2
             end += append(middle, at: end)
-            let billionths = Int64((meters * 1e9).rounded())
+            let billionths = Int64((number * 1e9).rounded())
             if isRESP3 {
                 end.storeBytes(of: 0x2C, as: UInt8.self)
                 end += 1

@@ -70,7 +70,8 @@ package final class SearchScratch {
 
     package init() {
         let view = ScratchView(
-            visited: Self.room(0, zeroed: true), closed: Self.room(0), touched: Self.room(0), pool: Self.room(0),
+            visited: Self.room(0, zeroed: true), closed: Self.room(0), touched: Self.room(0),
+            pool: Self.room(0),
             found: Self.room(0), pending: Self.room(0), distances: Self.room(0),
             floats: Self.room(0), codes: Self.room(0))
         self.view = view
@@ -81,7 +82,8 @@ package final class SearchScratch {
 
     private static func free(_ view: ScratchView) {
         let all: [UnsafeMutableRawPointer] = [
-            .init(view.visited), .init(view.closed), .init(view.touched), .init(view.pool), .init(view.found),
+            .init(view.visited), .init(view.closed), .init(view.touched), .init(view.pool),
+            .init(view.found),
             .init(view.pending), .init(view.distances), .init(view.floats), .init(view.codes),
         ]
         for pointer in all { pointer.deallocate() }

@@ -59,14 +59,14 @@ private func written(resp3: Bool = false, _ body: (inout ReplyWriter) -> Void) -
                     writer.bulk("id")
                     writer.bulk(id)
                     writer.bulk("distance_m")
-                    writer.length(meters)
+                    writer.billionths(meters)
                     writer.bulk("doc")
                     writer.bulk("{}")
                 }
                 let whole = written(resp3: isRESP3) { writer in
                     Array(id.utf8).withUnsafeBytes { bytes in
                         writer.map(
-                            of: 3, "$2\r\nid\r\n", bytes, "$10\r\ndistance_m\r\n", meters: meters,
+                            of: 3, "$2\r\nid\r\n", bytes, "$10\r\ndistance_m\r\n", billionths: meters,
                             "$3\r\ndoc\r\n$2\r\n{}\r\n")
                     }
                 }
@@ -81,7 +81,7 @@ private func written(resp3: Bool = false, _ body: (inout ReplyWriter) -> Void) -
         for _ in 0..<10_000 {
             let bits = random.next()
             let meters = Double(bits >> 11) * 0x1p-53 * (bits & 1 == 0 ? 2e7 : 10)
-            let text = written(resp3: true) { $0.length(meters) }
+            let text = written(resp3: true) { $0.billionths(meters) }
             guard text.hasPrefix(","), text.hasSuffix("\r\n"),
                 // One character: CR and LF.
                 let value = Double(text.dropFirst().dropLast())
@@ -95,10 +95,10 @@ private func written(resp3: Bool = false, _ body: (inout ReplyWriter) -> Void) -
             (0, "0"), (1, "1"), (0.5, "0.5"), (1e-9, "0.000000001"), (2e-10, "0"), (-1.25, "-1.25"),
             (1_200.000_000_5, "1200.0000005"), (20_015_118, "20015118"), (5e9, "5000000000"),
         ] {
-            #expect(written(resp3: true) { $0.length(meters) } == ",\(text)\r\n")
-            #expect(written { $0.length(meters) } == "$\(text.utf8.count)\r\n\(text)\r\n")
+            #expect(written(resp3: true) { $0.billionths(meters) } == ",\(text)\r\n")
+            #expect(written { $0.billionths(meters) } == "$\(text.utf8.count)\r\n\(text)\r\n")
         }
-        #expect(written(resp3: true) { $0.length(.infinity) } == ",inf\r\n")
+        #expect(written(resp3: true) { $0.billionths(.infinity) } == ",inf\r\n")
     }
 
     @Test func reservedBulksAreFilledInPlace() {

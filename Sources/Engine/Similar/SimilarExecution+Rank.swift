@@ -100,8 +100,11 @@ extension SimilarExecution {
     /// What an index's distance means to a client.
     private func score(_ distance: Float) -> (score: Double, distance: Double?) {
         switch options.metric {
-        // Rounding may lead a little beyond the bounds.
-        case .cosine: return (min(max(1 - Double(distance), -1), 1), nil)
+        // Rounding may lead a little beyond the bounds; a Float tells no cosines apart that are the
+        // same in billionths.
+        case .cosine:
+            let cosine = min(max(1 - Double(distance), -1), 1)
+            return ((cosine * 1e9).rounded() / 1e9, nil)
         case .ip: return (0 - Double(distance), nil)
         case .l2:
             let root = Double(max(0, distance)).squareRoot()
