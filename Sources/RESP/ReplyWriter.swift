@@ -167,7 +167,8 @@ package struct ReplyWriter {
     }
 
     /// A map of `count` pairs that are preformatted but for a bulk string and, behind it, a number
-    /// as ``billionths(_:)`` has it: one write into the buffer for what is written thousands of times.
+    /// as ``billionths(_:)`` has it: one write into the buffer for what is written thousands of
+    /// times.
     package mutating func map(
         of count: Int, _ head: StaticString, _ bytes: UnsafeRawBufferPointer,
         _ middle: StaticString, billionths number: Double, _ tail: StaticString

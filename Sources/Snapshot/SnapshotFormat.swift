@@ -37,7 +37,7 @@ package enum SectionKind: UInt16, Sendable, CaseIterable {
     case base = 3
     /// The column of one field.
     case column = 4
-    /// The vector index of one field.
+    /// The vector index of one field, its rows as they are in memory: read, no longer written.
     case vectors = 5
     /// The dictionary that entries are compressed with.
     case dictionary = 6
@@ -51,6 +51,8 @@ package enum SectionKind: UInt16, Sendable, CaseIterable {
     case hours = 10
     /// Which snapshot this one goes on from.
     case origin = 11
+    /// The vector index of one field, its rows packed.
+    case packedVectors = 12
 }
 
 /// Which section it is. Kinds that this program does not know are kept as numbers, and passed over.

@@ -1,7 +1,8 @@
 // Vector indexes as flat arrays, so that what took hours to link comes back at the speed of a
 // copy.
 //
-// Rows of codes and originals go as they are, with what pads them; rows of slots that are free too.
+// Rows of codes and originals go with what pads them, packed (PackedRows); rows of slots that are
+// free too. Sections of before there was packing have them as they are.
 // What is read is checked as far as walks rely on it: links name nodes of the graph and of the
 // level, so that no walk leaves the arrays or goes on without end. What a plan under way had
 // worked out is not written: it is worked out again.
@@ -26,25 +27,22 @@ extension ReservedArray {
 }
 
 extension VectorRows {
-    func write(rowCount: Int, to sink: any SectionSink) {
-        sink.put(UInt32(codeStride))
-        sink.put(UInt32(exactStride))
-        codes.write(rowCount * codeStride, to: sink)
-        exact.write(rowCount * exactStride, to: sink)
-        if storage == .int8 { factors.write(rowCount, to: sink) }
-    }
-
     func read(rowCount: Int, from source: any SectionSource) throws(SectionError) {
         let strides = (try source.next(UInt32.self), try source.next(UInt32.self))
+        let isPacked = strides.1 & Self.packedMark != 0
         try source.require(
-            Int(strides.0) == codeStride && Int(strides.1) == exactStride,
+            Int(strides.0) == codeStride && Int(strides.1 & ~Self.packedMark) == exactStride,
             "rows are as long as their type says")
         try source.require(
             rowCount <= rowCountMax
                 && rowCount <= source.remaining / max(1, codeStride + exactStride),
             "every row is there")
-        try codes.read(rowCount * codeStride, from: source)
-        try exact.read(rowCount * exactStride, from: source)
+        if isPacked {
+            try readPacked(rowCount: rowCount, from: source)
+        } else {
+            try codes.read(rowCount * codeStride, from: source)
+            try exact.read(rowCount * exactStride, from: source)
+        }
         guard storage == .int8 else { return }
         try factors.read(rowCount, from: source)
         for row in 0..<rowCount {
@@ -89,7 +87,7 @@ private func readLive(
 extension FlatNodes {
     func write(to sink: any SectionSink) {
         sink.put(UInt64(nodeCount))
-        rows.write(rowCount: nodeCount, to: sink)
+        rows.writePacked(rowCount: nodeCount, to: sink)
         liveWords.write(FlatNodes.wordCount(nodeCount), to: sink)
         stateRows.write(nodeCount, to: sink)
         sink.put(array: free)
@@ -132,7 +130,7 @@ extension HNSWGraph {
     package func write(to sink: any SectionSink) {
         sink.put(UInt64(nodeCount))
         sink.put(UInt64(upperCount))
-        rows.write(rowCount: nodeCount, to: sink)
+        rows.writePacked(rowCount: nodeCount, to: sink)
         links.write(nodeCount * view.baseCapacity, to: sink)
         upper.write(upperCount * view.upperCapacity, to: sink)
         upperRows.write(nodeCount, to: sink)

@@ -596,7 +596,7 @@ def test_a_damaged_index_of_vectors_is_made_anew_behind_the_start(own_server):
         whole = file.read()
     place = 96
     for identity, blocks in snapshot_format.read(whole)[1]:
-        if identity[0] == 5:
+        if identity[0] == 12:
             break
         place += sum(16 + len(body) for _, _, body in blocks)
     server.kill()

@@ -14,7 +14,7 @@ import Testing
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Snapshots/golden")
 
-    @Test(arguments: ["format-1"])
+    @Test(arguments: ["format-1", "format-1-packed"])
     func aGoldenFileIsRestoredWithItsIndexes(name: String) throws {
         let path = Self.folder.appendingPathComponent(name + ".snap").path
         try SnapshotFile(path: path).verify()

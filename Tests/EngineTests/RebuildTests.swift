@@ -92,7 +92,7 @@ import Testing
         let path = harness.engine.shelf.path("one")
         let sections = try SnapshotFile(path: path).sections
         let section = try #require(
-            sections.first { $0.id.kind == SectionKind.vectors.rawValue })
+            sections.first { $0.id.kind == SectionKind.packedVectors.rawValue })
         var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
         bytes[Int(section.offset) + 40] ^= 1
         try bytes.write(to: URL(fileURLWithPath: path))

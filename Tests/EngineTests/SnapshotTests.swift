@@ -172,7 +172,7 @@ import Testing
             let kind = SectionKind(rawValue: section.id.kind)
             switch kind {
             case .books: #expect(harness.engine.recovery.snapshot == nil)
-            case .base, .column, .vectors, .places, .hours:
+            case .base, .column, .packedVectors, .places, .hours:
                 #expect(harness.engine.recovery.snapshot == "one")
                 #expect(!harness.engine.recovery.notes.isEmpty, "\(section.id)")
             default: #expect(harness.engine.recovery.snapshot == "one")

@@ -66,7 +66,8 @@ private func written(resp3: Bool = false, _ body: (inout ReplyWriter) -> Void) -
                 let whole = written(resp3: isRESP3) { writer in
                     Array(id.utf8).withUnsafeBytes { bytes in
                         writer.map(
-                            of: 3, "$2\r\nid\r\n", bytes, "$10\r\ndistance_m\r\n", billionths: meters,
+                            of: 3, "$2\r\nid\r\n", bytes, "$10\r\ndistance_m\r\n",
+                            billionths: meters,
                             "$3\r\ndoc\r\n$2\r\n{}\r\n")
                     }
                 }

@@ -174,7 +174,8 @@ extension Engine {
                 return has(.base, nil)
                     && view.schema.fields.allSatisfy { field in
                         (!field.hasEntries || has(.column, field))
-                            && (!field.hasVectorIndex || has(.vectors, field))
+                            && (!field.hasVectorIndex || has(.packedVectors, field)
+                                || has(.vectors, field))
                             && (!field.hasPlaceIndex || has(.places, field))
                             && (!field.hasHours || has(.hours, field))
                     }

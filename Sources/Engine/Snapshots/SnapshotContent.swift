@@ -126,7 +126,7 @@ final class SnapshotContent: @unchecked Sendable {
                 section(.column) { partition.writeColumn(field.number, to: writer) }
             }
             if let vectors = partition.vectorField(field.number) {
-                section(.vectors) { vectors.write(to: writer) }
+                section(.packedVectors) { vectors.write(to: writer) }
             }
             if let places = partition.placeField(field.number) {
                 section(.places) { places.write(to: writer) }

@@ -68,7 +68,13 @@ struct SnapshotLoad {
                     unfilled.append(field.number)
                 }
                 // Without it lookups compare stored vectors, and a job makes it anew.
-                if field.hasVectorIndex { _ = read(field, .vectors, file, room, progress) }
+                if field.hasVectorIndex {
+                    let packed = SectionID(
+                        .packedVectors, collection: section, partition: index,
+                        field: field.number)
+                    let kind: SectionKind = file.section(packed) == nil ? .vectors : .packedVectors
+                    _ = read(field, kind, file, room, progress)
+                }
                 if field.hasPlaceIndex, !read(field, .places, file, room, progress) {
                     unfilled.append(field.number)
                 }
