@@ -82,6 +82,8 @@ package final class NearestSearch {
     private var accepted: Bitmap?
     private var acceptedCount = 0
     private var isPrepared = false
+    /// Nodes are below it: those that have come since belong to later versions.
+    private var nodeBound = 0
     /// The first node of the next window of an exact scan.
     private var cursor = 0
     /// Neighbours that a scan keeps: those that are asked for and, if it is exact, some equals.
@@ -147,7 +149,7 @@ package final class NearestSearch {
         case .graph, .filteredGraph, .lists: searchIndex()
         case .exact, .scan:
             scanWindow()
-            if cursor < field.index.nodeCount || mustWiden() {
+            if cursor < nodeBound || mustWiden() {
                 giveHits()
                 return false
             }
@@ -162,6 +164,7 @@ package final class NearestSearch {
 
     private func prepare() {
         isPrepared = true
+        nodeBound = field.index.nodeCount
         switch match {
         case .all where partition.isCurrent(at: version) && field.isReady && excluded.isEmpty:
             acceptedCount = field.index.liveCount
@@ -279,7 +282,7 @@ package final class NearestSearch {
     private static let window = 16_384
 
     private func scanWindow() {
-        let end = min(cursor + Self.window, field.index.nodeCount)
+        let end = min(cursor + Self.window, nodeBound)
         nearest = field.index.scan(
             query.target, cursor..<end, count: wantedCount, isExact: method == .exact,
             accepted: accepted, merging: nearest, scratch: scratch)

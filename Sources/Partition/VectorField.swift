@@ -63,6 +63,9 @@ package final class VectorField {
         index = VectorGraph(options, seed: seed)
     }
 
+    /// Does once what writing an index down does: see the rehearsal of snapshots.
+    package static func rehearseWriting() { VectorSections.rehearse() }
+
     package var byteCount: Int {
         index.byteCount + nodes.byteCount + rows.byteCount + uses.byteCount + sources.byteCount
     }

@@ -46,6 +46,15 @@ package final class SnapshotFile: @unchecked Sendable {
     /// The section of that name; nil if there is none.
     package func section(_ id: SectionID) -> SectionEntry? { places[id].map { sections[$0] } }
 
+    /// How a field's index of vectors is written down here: packed, if not in the way of before.
+    package func vectorKind(
+        collection: UInt32, partition: Int, field: UInt16
+    ) -> SectionKind {
+        let packed = SectionID(
+            .packedVectors, collection: collection, partition: partition, field: field)
+        return section(packed) == nil ? .vectors : .packedVectors
+    }
+
     /// What to read a section with.
     ///
     /// - Parameters:

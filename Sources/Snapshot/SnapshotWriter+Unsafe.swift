@@ -4,7 +4,7 @@
 // from its frozen image of the memory, then ends, and the parent goes on behind them. What both
 // must know (how far the file goes, the directory so far, whether something failed) stands in
 // memory that they share; everything else is a private buffer of whoever writes. Between `init` and
-// `finish` nothing is allocated but inside of zstd's context, which is made at once.
+// `finish` nothing is allocated here but inside of zstd's context, which is made at once.
 //
 //   shared   | state | entry 0 | entry 1 | … |
 
@@ -48,13 +48,13 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
     private var filled = 0
     private var section = SectionEntry()
     private var isOpen = false
-    /// Blocks to store as they are before compressing is tried again.
+    /// Blocks to store as they are, but for uneven ones, before compressing is tried again.
     private var plainCount = 0
     private var dictionary: OpaquePointer?
 
     /// Bytes after which the file is pushed towards the disk.
     private static var stride: UInt64 { 8 << 20 }
-    /// Blocks that go untried after one that would not shrink.
+    /// Blocks that go untried, unless they are uneven, after one that would not shrink.
     private static var untriedCount: Int { 31 }
 
     /// Begins a file. Its descriptor stays the caller's.
@@ -108,6 +108,7 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         guard level > 0 else { return }
         block.initializeMemory(as: UInt8.self, repeating: 0)
         _ = compress(Layout.blockByteCount)
+        _ = Self.looksUneven(UnsafeRawBufferPointer(block))
     }
 
     // MARK: - Figures

@@ -49,7 +49,7 @@ extension HNSWWalk {
     /// Lists the accepted nodes that were not met yet among the neighbours of `node`, then among
     /// those of the neighbours that were turned down, until there are enough; returns how many.
     ///
-    /// What was met is closed; what was turned down is marked as visited once it was looked behind.
+    /// What was listed is closed; what was turned down stays visited if it was looked behind.
     @inline(__always)
     static func gatherAccepted(
         _ g: GraphView, _ node: UInt32, _ filter: Filter, _ s: ScratchView, _ touched: Int,

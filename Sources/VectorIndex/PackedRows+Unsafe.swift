@@ -3,8 +3,9 @@
 //
 //   originals  in batches of rows, each batch by planes: all first bytes of the components, then
 //              all second ones …: signs and exponents are alike, mantissas are not
-//   codes      in the same batches; of int8 beside originals the difference, modulo 256, to what
-//              the originals would be rounded to: nearly all are 0
+//   codes      of f32 and f16 likewise, in batches of their own; of int8 alone as they are; of int8
+//              beside originals row by row the difference, modulo 256, to what the original would be
+//              rounded to: nearly all are 0
 //
 // A code is of the vector as it came, and a f16 original is not quite that, hence the difference.
 
@@ -178,5 +179,19 @@ extension VectorRows {
             }
         }
         try source.require(isWhole, "vectors are of finite numbers")
+    }
+}
+
+/// Sections of indexes of vectors.
+package enum VectorSections {
+    /// Writes a row of each type to nowhere, so that whatever is set up at a first use is set up.
+    package static func rehearse() {
+        for (storage, originals) in [(VectorStorage.int8, VectorOriginals.f16), (.f16, .f32)] {
+            let rows = try? VectorRows(
+                dimensions: 1, metric: .l2, storage: storage, originals: originals, rowCountMax: 1)
+            guard let rows, (try? rows.grow(to: 1)) != nil else { continue }
+            try? [Float](repeating: 1, count: 1).withUnsafeBufferPointer { try rows.write(0, $0) }
+            rows.writePacked(rowCount: 1, to: ByteSink())
+        }
     }
 }

@@ -53,9 +53,9 @@ package final class SearchScratch {
     private var nodeCapacity = 0
     private var poolCapacity = 0
     private var dimensionCapacity = 0
-    /// Nodes in `touched`: those whose bit in `visited` is set.
+    /// Nodes in `touched`: no others but those in `pending` have their bit in `visited` set.
     var touchedCount = 0
-    /// Nodes in `pending`, whose bits are set too.
+    /// Nodes in `pending`.
     var pendingCount = 0
     /// Distances computed in the last search: what it cost.
     package var evaluatedCount = 0

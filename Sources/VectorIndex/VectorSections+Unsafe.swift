@@ -287,6 +287,20 @@ extension HNSWGraph {
             wrong &+= all[index] < bound || all[index] == Self.none ? 0 : 1
         }
         try source.require(wrong == 0, "links are of nodes")
+        // By node: the row that named it last, and one.
+        var named = [UInt32](repeating: 0, count: nodeCount)
+        let twice = named.withUnsafeMutableBufferPointer { named in
+            var twice = 0
+            for row in 0..<nodeCount {
+                let links = all + row * view.baseCapacity
+                for j in 0..<view.baseCapacity where links[j] != Self.none {
+                    twice &+= named[Int(links[j])] == UInt32(row) + 1 ? 1 : 0
+                    named[Int(links[j])] = UInt32(row) + 1
+                }
+            }
+            return twice
+        }
+        try source.require(twice == 0, "a row links to a node once")
         for node in 0..<UInt32(nodeCount) where states[Int(node)] != 0 {
             let level = Int(levels[Int(node)])
             if level == 0 { continue }
@@ -295,7 +309,9 @@ extension HNSWGraph {
                 for j in 0..<view.capacity(upper) where row[j] != Self.none {
                     try source.require(
                         row[j] < bound && states[Int(row[j])] != 0
-                            && Int(levels[Int(row[j])]) >= upper, "links are of their level")
+                            && Int(levels[Int(row[j])]) >= upper
+                            && !(0..<j).contains { row[$0] == row[j] },
+                        "links are of their level, each once")
                 }
             }
         }

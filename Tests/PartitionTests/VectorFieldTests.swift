@@ -121,6 +121,43 @@ import Testing
         #expect(search.hits.prefix(5).map(\.distance) == [1, 4, 9, 16, 25])
     }
 
+    @Test(arguments: ["hnsw", "flat"])
+    func nodesThatComeBetweenTheWindowsOfAFilteredScanAreNotLookedAt(kind: String) throws {
+        let schema = try TestData.schema(schemaText.replacing("KIND", with: kind))
+        let field = try #require(schema.field(at: "v"))
+        let empty = try emptyDocument(schema)
+        let partition = CollectionPartition(schema: schema)
+        // Whole groups of words: the next node's bit lies behind a bitmap of these.
+        let count = 20_480
+        func write(_ number: Int, _ x: Float) {
+            let key = LogKey(version: Version(UInt64(number + 1)), index: 0)
+            Array("d\(number)".utf8).withUnsafeBytes { bytes in
+                partition.apply(
+                    id: bytes, hash: Hash64.hash(bytes, seed: 3), key: key, prepared: empty,
+                    vectors: [
+                        VectorArrival(field: field.number, source: key, values: [x, 1, 1, 1])
+                    ])
+            }
+        }
+        for i in 0..<count { write(i, Float(count - i)) }
+        let pool = BitmapPool()
+        // What was borrowed before leaves its bits behind.
+        let used = (0..<4).map { _ in pool.borrow(capacity: 2 * count) }
+        for bitmap in used { for row in 0..<2 * count { bitmap.set(Slot(row)) } }
+        for bitmap in used { pool.giveBack(bitmap) }
+        let rows = Bitmap(capacity: count)
+        for row in 0..<count { rows.set(Slot(row)) }
+        let search = NearestSearch(
+            partition: partition, field: try #require(partition.vectorField(field.number)),
+            query: NearestQuery(target: [0, 1, 1, 1], count: 5, width: nil, isExact: true),
+            version: Version(UInt64(count)), match: .rows(rows), pool: pool,
+            scratch: NearestScratch())
+        #expect(!search.step())
+        for i in count..<count + 40 { write(i, 0) }
+        while !search.step() {}
+        #expect(search.hits.prefix(5).map(\.distance) == [1, 4, 9, 16, 25])
+    }
+
     /// The document itself does not matter here.
     private func emptyDocument(_ schema: Schema) throws -> PreparedDocument {
         try DocumentPreparer().prepare(

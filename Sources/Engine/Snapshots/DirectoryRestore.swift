@@ -61,8 +61,13 @@ package struct DirectoryRestore {
         try requireEmpty()
         Self.removeTree(temporary)
         do {
-            let report = try fill(log, progress)
-            if moment == .end { try copy(chain.paths[0]) }
+            let store = try LogStore(StoreOptions(directory: temporary))
+            try requireRoom(log)
+            // Both are bound by what the disk and its cache take: together they are done sooner.
+            let copying = moment == .end ? SideWork { try copy(chain.paths[0], $0) } : nil
+            defer { copying?.cancel() }
+            let report = try fill(store, log, progress)
+            try copying?.wait()
             guard rename(temporary, directory) == 0 else { throw SnapshotError.io(code: errno) }
             try syncParent()
             return report
@@ -91,10 +96,10 @@ package struct DirectoryRestore {
         }
     }
 
-    private func fill(_ log: SnapshotLog, _ progress: (Int, Int) -> Void) throws -> Report {
-        let store = try LogStore(StoreOptions(directory: temporary))
+    private func fill(
+        _ store: LogStore, _ log: SnapshotLog, _ progress: (Int, Int) -> Void
+    ) throws -> Report {
         let writer = try store.makeWriter()
-        try requireRoom(log)
         let total = log.byteCount
         var report = Report()
         var (done, uncommitted) = (0, 0)
@@ -198,7 +203,7 @@ package struct DirectoryRestore {
 
     /// Copies the snapshot, or the first of its chain, which has the indexes, to where a start
     /// looks for it.
-    private func copy(_ path: String) throws {
+    private func copy(_ path: String, _ work: SideWork) throws {
         let shelf = SnapshotShelf(dataDirectory: temporary)
         let source = open(path, O_RDONLY | O_CLOEXEC)
         guard source >= 0 else { throw SnapshotError.io(code: errno) }
@@ -206,7 +211,7 @@ package struct DirectoryRestore {
         let target = try shelf.create("restored")
         defer { close(target) }
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
+        while !work.isCancelled {
             let got = read(source, &buffer, buffer.count)
             if got < 0, errno == EINTR { continue }
             guard got >= 0 else { throw SnapshotError.io(code: errno) }
@@ -216,6 +221,7 @@ package struct DirectoryRestore {
                     UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(all)[..<got]), target)
             }
         }
+        if work.isCancelled { return }
         guard fsync(target) == 0 else { throw SnapshotError.io(code: errno) }
         try shelf.publish("restored")
     }

@@ -174,8 +174,11 @@ extension Engine {
                 return has(.base, nil)
                     && view.schema.fields.allSatisfy { field in
                         (!field.hasEntries || has(.column, field))
-                            && (!field.hasVectorIndex || has(.packedVectors, field)
-                                || has(.vectors, field))
+                            && (!field.hasVectorIndex
+                                || has(
+                                    file.vectorKind(
+                                        collection: view.id, partition: partition,
+                                        field: field.number), field))
                             && (!field.hasPlaceIndex || has(.places, field))
                             && (!field.hasHours || has(.hours, field))
                     }

@@ -170,6 +170,7 @@ final class SnapshotContent: @unchecked Sendable {
             sectionCountMax: content.sectionCountMax)
         guard let writer else { return }
         content.writeIndexes(to: writer)
+        VectorField.rehearseWriting()
         writer.sync()
     }
 }

@@ -69,10 +69,8 @@ struct SnapshotLoad {
                 }
                 // Without it lookups compare stored vectors, and a job makes it anew.
                 if field.hasVectorIndex {
-                    let packed = SectionID(
-                        .packedVectors, collection: section, partition: index,
-                        field: field.number)
-                    let kind: SectionKind = file.section(packed) == nil ? .vectors : .packedVectors
+                    let kind = file.vectorKind(
+                        collection: section, partition: index, field: field.number)
                     _ = read(field, kind, file, room, progress)
                 }
                 if field.hasPlaceIndex, !read(field, .places, file, room, progress) {

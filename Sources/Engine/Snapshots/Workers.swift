@@ -1,3 +1,4 @@
+import Primitives
 import Synchronization
 
 #if canImport(Glibc)
@@ -43,6 +44,58 @@ final class Workers: Sendable {
             body(index)
         }
     }
+}
+
+/// Work that one more thread does beside the caller's.
+final class SideWork: Sendable {
+    private let failure = Guarded<(any Error)?>(nil)
+    private let isGivenUp = Atomic<Bool>(false)
+    private let body: @Sendable (SideWork) throws -> Void
+    private let thread = Guarded<pthread_t?>(nil)
+
+    /// Begins. Where there is no thread to be had, the work is done right here.
+    init(_ body: @escaping @Sendable (SideWork) throws -> Void) {
+        self.body = body
+        var made = pthread_t()
+        let box = Unmanaged.passRetained(self)
+        if pthread_create(&made, nil, sideWorkMain, box.toOpaque()) == 0 {
+            thread.withLock { $0 = made }
+        } else {
+            box.release()
+            run()
+        }
+    }
+
+    /// Whether nobody needs the work any more: it should end soon.
+    var isCancelled: Bool { isGivenUp.load(ordering: .relaxed) }
+
+    /// Waits for the end.
+    ///
+    /// - Throws: what the work threw.
+    func wait() throws {
+        let thread = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        if let thread { pthread_join(thread, nil) }
+        if let failure = failure.withLock({ $0 }) { throw failure }
+    }
+
+    /// Lets the work end early, and waits for that.
+    func cancel() {
+        isGivenUp.store(true, ordering: .relaxed)
+        try? wait()
+    }
+
+    fileprivate func run() {
+        do { try body(self) } catch { failure.withLock { $0 = error } }
+    }
+}
+
+private func sideWorkMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    Unmanaged<SideWork>.fromOpaque(argument).takeRetainedValue().run()
+    return nil
 }
 
 private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
