@@ -3,9 +3,9 @@
 //
 //   originals  in batches of rows, each batch by planes: all first bytes of the components, then
 //              all second ones …: signs and exponents are alike, mantissas are not
-//   codes      of f32 and f16 likewise, in batches of their own; of int8 alone as they are; of int8
-//              beside originals row by row the difference, modulo 256, to what the original would be
-//              rounded to: nearly all are 0
+//   codes      of f32 and f16 likewise, in batches of their own; of int8 alone as they are; of
+//              int8 beside originals row by row the difference, modulo 256, to what the original
+//              would be rounded to: nearly all are 0
 //
 // A code is of the vector as it came, and a f16 original is not quite that, hence the difference.
 
