@@ -68,13 +68,15 @@ package struct AlterJob: Sendable {
         }
         try swap(plan, view.id, checkedUpTo, context)
         do {
-            try fill(plan.columnsToBuild, plan.schema, view.id, context)
+            try RowFilling(columns: plan.columnsToBuild, bringsPlaces: false, schema: plan.schema)
+                .run(try self.view(view.id, context), context)
             if !plan.vectorsToBuild.isEmpty {
                 try VectorFilling(fields: plan.vectorsToBuild, schema: plan.schema)
                     .run(try self.view(view.id, context), context)
             }
-            try bringPlaces(
-                plan.placesToBuild + plan.hoursToBuild, plan.schema, view.id, context)
+            let hasPlaces = !plan.placesToBuild.isEmpty || !plan.hoursToBuild.isEmpty
+            try RowFilling(columns: [], bringsPlaces: hasPlaces, schema: plan.schema)
+                .run(try self.view(view.id, context), context)
             try gatherUniques(plan.uniqueToBuild, view.id, context)
             try finish(plan, view.id, context)
         } catch {
@@ -196,95 +198,7 @@ package struct AlterJob: Sendable {
         return (try? SchemaChange(parsing: change).applied(to: old, limits: limits).schema) ?? old
     }
 
-    // MARK: - Filling
-
-    /// Rows that are read in one slice.
-    private static let slice = 128
-
-    /// Fills the columns of `fields` from the documents of all rows.
-    private func fill(
-        _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext,
-        isReverting: Bool = false
-    ) throws {
-        guard !fields.isEmpty else { return }
-        let view = try view(id, context)
-        var version = context.read.pins.acquire()
-        defer { context.read.pins.release(version) }
-        let total = view.partitions.reduce(0) { $0 + $1.slotBound }
-        var seen = 0
-        for partition in view.partitions {
-            var slot: Slot = 0
-            while true {
-                let rows = partition.allRows(
-                    from: &slot, since: version, limit: Self.slice)
-                if rows.isEmpty { break }
-                let prepared = try extract(rows, schema, context)
-                partition.lock.lockForWriting()
-                for row in prepared where partition.key(row.slot) == row.key {
-                    for field in fields {
-                        partition.fill(row.slot, from: row.document, only: field)
-                    }
-                }
-                partition.lock.unlock()
-                seen += rows.count
-                context.progress(min(seen, total), of: total)
-                // After a pause a newer version is pinned: rows that it does not see are seen by
-                // no lookup that begins once the columns are used.
-                if !isReverting { try context.checkpoint(pinning: &version) }
-                if context.isStopping { throw EngineError(.cancelled, name, "the server stops") }
-            }
-        }
-    }
-
-    /// Brings the places and hours of all rows into the indexes that were added; writes bring their
-    /// own.
-    private func bringPlaces(
-        _ fields: [FieldNumber], _ schema: Schema, _ id: UInt32, _ context: JobContext
-    ) throws {
-        guard !fields.isEmpty else { return }
-        let view = try view(id, context)
-        var version = context.read.pins.acquire()
-        defer { context.read.pins.release(version) }
-        let total = view.partitions.reduce(0) { $0 + $1.slotBound }
-        var seen = 0
-        for partition in view.partitions {
-            var slot: Slot = 0
-            while true {
-                let rows = partition.allRows(from: &slot, since: version, limit: Self.slice)
-                if rows.isEmpty { break }
-                let found = try extract(rows, schema, context).map { row in
-                    (row, PlaceArrival.all(of: row.document))
-                }
-                partition.lock.lockForWriting()
-                for (row, arrivals) in found {
-                    partition.backfill(row.slot, key: row.key, arrivals, from: row.document)
-                }
-                partition.lock.unlock()
-                seen += rows.count
-                context.progress(min(seen, total), of: total)
-                try context.checkpoint(pinning: &version)
-            }
-        }
-    }
-
-    private func extract(
-        _ rows: [(slot: Slot, key: LogKey)], _ schema: Schema, _ context: JobContext
-    ) throws -> [(slot: Slot, key: LogKey, document: PreparedDocument)] {
-        let preparer = DocumentPreparer()
-        let depth = context.engine.shared.options.limits.documentDepthMax + 1
-        var prepared: [(slot: Slot, key: LogKey, document: PreparedDocument)] = []
-        for row in rows {
-            let document: PreparedDocument? = try context.read.withStoredEntry(row.key) { entry in
-                guard let root = try? context.read.parser.parse(entry.document, depthMax: depth)
-                else { return nil }
-                return preparer.extract(
-                    from: root, minified: context.read.parser.minified, schema: schema)
-            }
-            if let document { prepared.append((row.slot, row.key, document)) }
-        }
-        context.read.endTransaction()
-        return prepared
-    }
+    // MARK: - Unique values
 
     /// Puts the values that live rows hold of new unique fields into the committer's tables, which
     /// writes keep up to date meanwhile. REQUIRES: their columns are filled.
@@ -390,7 +304,8 @@ package struct AlterJob: Sendable {
             committer.swapView(view.changed(schema: old.schema))
             for number in plan.uniqueToBuild { committer.uniques[old.id]?[number] = nil }
         }
-        try fill(lost, old.schema, old.id, context, isReverting: true)
+        try RowFilling(columns: lost, bringsPlaces: false, schema: old.schema)
+            .run(try self.view(old.id, context), context, canPause: false)
         try context.onCommitter { committer in
             guard let view = committer.shared.catalog.byID[old.id] else { return }
             for partition in view.partitions {
@@ -417,6 +332,11 @@ extension Committer {
         if let other = shared.jobs.active(kind: "ALTER", collection: job.name) {
             throw EngineError(
                 .busy, job.name, "job \(other) is changing this collection",
+                hint: "wait until JOBS says that it is done")
+        }
+        if let other = shared.jobs.active(kind: RebuildJob.kind, collection: job.name) {
+            throw EngineError(
+                .busy, job.name, "job \(other) makes indexes of this collection anew",
                 hint: "wait until JOBS says that it is done")
         }
         _ = try job.plan(for: view, limits: shared.options.limits)

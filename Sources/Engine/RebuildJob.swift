@@ -3,8 +3,8 @@ import Primitives
 import Schema
 import Synchronization
 
-/// Makes a collection's indexes of vectors anew that its snapshot could not give, while lookups
-/// compare the stored vectors one by one.
+/// Makes a collection's indexes anew that its snapshot could not give: columns, places and vectors.
+/// Meanwhile lookups read the documents, and compare the stored vectors one by one.
 struct RebuildJob: Sendable {
     static let kind = "REBUILD"
     let collection: UInt32
@@ -14,7 +14,9 @@ struct RebuildJob: Sendable {
         guard let view = shared.catalog.byID[collection] else {
             throw EngineError(.notFound, "", "the collection has been dropped")
         }
+        try fillRows(view, context)
         let fields = view.fieldsToRebuild
+        if fields.isEmpty { return "done" }
         try VectorFilling(fields: fields.map(\.number), schema: view.schema).run(view, context)
         let unfit = Guarded<[String]>([])
         try context.onCommitter { [collection] committer in
@@ -44,7 +46,60 @@ struct RebuildJob: Sendable {
     }
 }
 
+extension RebuildJob {
+    /// Fills columns and indexes of places, and lets lookups use them.
+    private func fillRows(_ view: CollectionView, _ context: JobContext) throws {
+        let columns = view.columnsToRebuild
+        let places = view.placesToRebuild
+        if columns.isEmpty, places.isEmpty { return }
+        try RowFilling(
+            columns: columns, bringsPlaces: !places.isEmpty, schema: view.schema,
+            schemaGeneration: view.schemaGeneration
+        ).run(view, context)
+        try context.onCommitter { [generation = view.schemaGeneration, id = view.id] committer in
+            guard let view = committer.shared.catalog.byID[id] else { return }
+            guard view.schemaGeneration == generation else {
+                throw EngineError.schemaChanged(view.name)
+            }
+            // A lookup that began before the filling must not go on with what was filled.
+            committer.swapView(view.changed(schema: view.schema))
+            for partition in view.partitions {
+                partition.lock.lockForWriting()
+                for field in columns { partition.markReady(field) }
+                for field in places where partition.placeField(field) == nil {
+                    partition.markPlacesReady(field)
+                }
+                partition.lock.unlock()
+            }
+        }
+    }
+}
+
 extension CollectionView {
+    /// Fields whose column lookups do without in some partition.
+    var columnsToRebuild: [FieldNumber] {
+        schema.fields.filter { field in
+            field.hasEntries
+                && partitions.contains { partition in
+                    partition.lock.lockForReading()
+                    defer { partition.lock.unlock() }
+                    return partition.readyColumn(field.number) == nil
+                }
+        }.map(\.number)
+    }
+
+    /// Fields whose index of places lookups do without in some partition.
+    var placesToRebuild: [FieldNumber] {
+        schema.fields.filter { field in
+            field.hasPlaceIndex
+                && partitions.contains { partition in
+                    partition.lock.lockForReading()
+                    defer { partition.lock.unlock() }
+                    return partition.placeField(field.number) == nil
+                }
+        }.map(\.number)
+    }
+
     /// Fields whose index of vectors is being made anew in some partition.
     var fieldsToRebuild: [Field] { schema.fields.filter { isRebuilding($0) } }
 
@@ -63,8 +118,12 @@ extension Engine {
     /// Begins to make the indexes anew that the start has left out.
     func rebuildIndexes() {
         for view in shared.catalog.collections.values.sorted(by: { $0.id < $1.id })
-        where view.former == nil && !view.fieldsToRebuild.isEmpty {
-            shared.isRebuilding.store(true, ordering: .releasing)
+        where view.former == nil {
+            let hasVectors = !view.fieldsToRebuild.isEmpty
+            guard
+                hasVectors || !view.columnsToRebuild.isEmpty || !view.placesToRebuild.isEmpty
+            else { continue }
+            if hasVectors { shared.isRebuilding.store(true, ordering: .releasing) }
             let id = shared.jobs.add(kind: RebuildJob.kind, collection: view.name)
             let job = RebuildJob(collection: view.id)
             run(Job(id: id) { try job.run($0) })

@@ -5,8 +5,8 @@ import Primitives
 import Schema
 
 /// Fills indexes that a snapshot could not give from the documents, before anybody asks for them:
-/// columns, places and hours. A lookup that did without would read every document. Vectors are not
-/// among them: see ``RebuildJob``.
+/// the columns of unique fields, and hours. Lookups do without the others until ``RebuildJob`` has
+/// made them.
 struct IndexFilling {
     let store: LogStore
     let limits: Limits

@@ -14,7 +14,8 @@ struct SnapshotLoad {
         var catalog: Catalog
         /// Collections that must be built from the log.
         var missing: Set<UInt32> = []
-        /// Indexes that must be filled anew before anybody asks: by collection and partition.
+        /// Indexes that must be filled anew before anybody asks: by collection and partition. What
+        /// lookups can do without is left to a job: see ``RebuildJob``.
         var unfilled: [(view: CollectionView, partition: Int, fields: [FieldNumber])] = []
         var books: SnapshotBooks
         /// Whether the books are of the collections that there are: else superseded entries have to
@@ -34,6 +35,8 @@ struct SnapshotLoad {
         let section: UInt32
         var failure: SectionError?
         var unfilled: [FieldNumber] = []
+        /// Whether something is left to a job.
+        private var leavesSome = false
         var notes: [String] = []
         private var hasRun = false
 
@@ -45,7 +48,7 @@ struct SnapshotLoad {
 
         /// Whether all of it was read.
         var isComplete: Bool {
-            hasRun && failure == nil && unfilled.isEmpty && notes.isEmpty
+            hasRun && failure == nil && unfilled.isEmpty && !leavesSome && notes.isEmpty
         }
 
         var partition: CollectionPartition { view.partitions[index] }
@@ -65,16 +68,21 @@ struct SnapshotLoad {
             }
             for field in view.schema.fields {
                 if field.hasEntries, !read(field, .column, file, room, progress) {
-                    unfilled.append(field.number)
+                    // The committer takes a row's unique values from its columns.
+                    if field.definition.isUnique {
+                        unfilled.append(field.number)
+                    } else {
+                        leavesSome = true
+                    }
                 }
-                // Without it lookups compare stored vectors, and a job makes it anew.
+                // Without it lookups compare stored vectors.
                 if field.hasVectorIndex {
                     let kind = file.vectorKind(
                         collection: section, partition: index, field: field.number)
                     _ = read(field, kind, file, room, progress)
                 }
                 if field.hasPlaceIndex, !read(field, .places, file, room, progress) {
-                    unfilled.append(field.number)
+                    leavesSome = true
                 }
                 if field.hasHours, !read(field, .hours, file, room, progress) {
                     unfilled.append(field.number)
