@@ -42,6 +42,8 @@ package struct AlterJob: Sendable {
             throw EngineError(.notFound, name, "the collection has been dropped")
         }
         do {
+            try RebuildJob(collection: view.id).makeRowsAnew(context)
+            let view = try self.view(view.id, context)
             let plan = try plan(for: view, limits: engine.shared.options.limits)
             return try carryOut(plan, view, context)
         } catch let error as EngineError {

@@ -14,9 +14,13 @@ struct RebuildJob: Sendable {
         guard let view = shared.catalog.byID[collection] else {
             throw EngineError(.notFound, "", "the collection has been dropped")
         }
-        try fillRows(view, context)
+        // One does not depend on the other.
+        let filling = Result { try makeRowsAnew(context) }
         let fields = view.fieldsToRebuild
-        if fields.isEmpty { return "done" }
+        if fields.isEmpty {
+            try filling.get()
+            return "done"
+        }
         try VectorFilling(fields: fields.map(\.number), schema: view.schema).run(view, context)
         let unfit = Guarded<[String]>([])
         try context.onCommitter { [collection] committer in
@@ -42,13 +46,33 @@ struct RebuildJob: Sendable {
             throw EngineError(
                 .corrupt, paths[0], "stored vectors do not fit the index", hint: "run aisle verify")
         }
+        try filling.get()
         return "\(fields.map(\.path).joined(separator: ", ")) done"
     }
 }
 
 extension RebuildJob {
-    /// Fills columns and indexes of places, and lets lookups use them.
+    private static let attemptCountMax = 8
+
+    /// Fills columns and indexes of places, and lets lookups use them; begins anew where the schema
+    /// or the partitions change meanwhile. An `ALTER` does it first, so that it meets none that are
+    /// half there.
+    func makeRowsAnew(_ context: JobContext) throws {
+        for attempt in 1... {
+            guard let view = context.engine.shared.catalog.byID[collection] else { return }
+            do {
+                return try fillRows(view, context)
+            } catch let error as EngineError
+                where error.isSchemaChange && attempt < Self.attemptCountMax
+            {
+                continue
+            }
+        }
+    }
+
     private func fillRows(_ view: CollectionView, _ context: JobContext) throws {
+        // What an `ALTER` fills is its own.
+        if view.former != nil { return }
         let columns = view.columnsToRebuild
         let places = view.placesToRebuild
         if columns.isEmpty, places.isEmpty { return }

@@ -39,10 +39,12 @@ struct RowFilling {
             let targets = columns.compactMap { number in
                 partition.readyColumn(number) == nil ? partition.column(number) : nil
             }
+            let waitsForPlaces = bringsPlaces && partition.hasUnreadyPlaces
             partition.lock.unlock()
-            if targets.isEmpty, !bringsPlaces { continue }
+            if targets.isEmpty, !waitsForPlaces { continue }
             var slot: Slot = 0
             while true {
+                try requireCurrent(view, context)
                 let rows = partition.allRows(from: &slot, since: version, limit: Self.slice)
                 if rows.isEmpty { break }
                 let found = try extract(rows, context)
@@ -59,18 +61,24 @@ struct RowFilling {
         }
     }
 
+    /// Whether it is still these partitions that are to be filled, and by this schema.
+    private func requireCurrent(
+        _ view: CollectionView, _ context: JobContext
+    ) throws(EngineError) {
+        guard let schemaGeneration else { return }
+        let current = context.engine.shared.catalog.byID[view.id]
+        guard let current, current.schemaGeneration == schemaGeneration,
+            current.partitions[0] === view.partitions[0]
+        else { throw .schemaChanged(view.name) }
+    }
+
     private func fill(
         _ partition: CollectionPartition, _ columns: [FieldColumn], _ found: [Row],
         of view: CollectionView, _ context: JobContext
     ) throws(EngineError) {
         partition.lock.lockForWriting()
         defer { partition.lock.unlock() }
-        if let schemaGeneration {
-            let current = context.engine.shared.catalog.byID[view.id]
-            guard current?.schemaGeneration == schemaGeneration else {
-                throw .schemaChanged(view.name)
-            }
-        }
+        try requireCurrent(view, context)
         for row in found where partition.key(row.slot) == row.key {
             // A change may have put another column in one's place just now.
             for column in columns where partition.column(column.field.number) === column {

@@ -22,12 +22,12 @@ final class VectorBuilders: @unchecked Sendable {
     private let threadCount: Int
     private var threads: [pthread_t] = []
     /// Held by each thread while it changes a graph.
-    private let changes: [Guarded<Void>]
+    private let changes: [Guarded<Bool>]
 
     init(shared: EngineShared, threadCount: Int) {
         self.shared = shared
         self.threadCount = max(1, threadCount)
-        changes = (0..<max(1, threadCount)).map { _ in Guarded(()) }
+        changes = (0..<max(1, threadCount)).map { _ in Guarded(false) }
     }
 
     func start() {

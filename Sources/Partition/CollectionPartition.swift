@@ -226,6 +226,11 @@ package final class CollectionPartition: @unchecked Sendable {
         placeFields.first { $0.number == field }?.isReady = true
     }
 
+    /// Whether an index of places or hours is being filled.
+    package var hasUnreadyPlaces: Bool {
+        placeFields.contains { !$0.isReady } || hoursFields.contains { !$0.isReady }
+    }
+
     /// Gives up the indexes that an `ALTER` was filling.
     package func dropUnreadyPlaces() {
         placeFields.removeAll { !$0.isReady }

@@ -228,6 +228,35 @@ import Testing
         }
     }
 
+    /// A job that was cancelled leaves indexes half there: an `ALTER` makes them whole before it
+    /// relies on them, and whether it succeeds or not they stay.
+    @Test func anAlterMeetsNoIndexThatIsHalfThere() throws {
+        var random = TestRandom()
+        let harness = try EngineHarness(partitions: 2)
+        try harness.create("c", Self.columnsSchema)
+        var shops: [String: Shop] = [:]
+        try change(harness, &shops, 900, &random)
+        for path in ["n", "at"] {
+            let field = try #require(harness.view.schema.field(at: path))
+            for partition in harness.view.partitions {
+                partition.lock.lockForWriting()
+                partition.beginFilling(field)
+                partition.lock.unlock()
+            }
+        }
+        try change(harness, &shops, 100, &random)
+        try checkCounts(harness, shops, &random)
+        let failed = try harness.alter(#"{"set":{"n":{"unique":true}}}"#)
+        #expect(failed.state == .failed && failed.text.contains("DUPLICATE"), "\(failed.text)")
+        #expect(harness.view.columnsToRebuild.isEmpty && harness.view.placesToRebuild.isEmpty)
+        try checkCounts(harness, shops, &random)
+        try change(harness, &shops, 100, &random)
+        try checkCounts(harness, shops, &random)
+        let done = try harness.alter(#"{"add":{"more":{"type":"int","index":true}}}"#)
+        #expect(done.state == .done, "\(done.text)")
+        try checkCounts(harness, shops, &random)
+    }
+
     /// The state in between, held still: lookups and writes do without the index.
     @Test func withoutTheIndexLookupsCompareStoredVectors() throws {
         var random = TestRandom()
