@@ -102,26 +102,23 @@ extension RebuildJob {
 extension CollectionView {
     /// Fields whose column lookups do without in some partition.
     var columnsToRebuild: [FieldNumber] {
-        schema.fields.filter { field in
-            field.hasEntries
-                && partitions.contains { partition in
-                    partition.lock.lockForReading()
-                    defer { partition.lock.unlock() }
-                    return partition.readyColumn(field.number) == nil
-                }
-        }.map(\.number)
+        schema.fields.filter(\.hasEntries).map(\.number)
+            .filter { field in isSomewhere { $0.readyColumn(field) == nil } }
     }
 
     /// Fields whose index of places lookups do without in some partition.
     var placesToRebuild: [FieldNumber] {
-        schema.fields.filter { field in
-            field.hasPlaceIndex
-                && partitions.contains { partition in
-                    partition.lock.lockForReading()
-                    defer { partition.lock.unlock() }
-                    return partition.placeField(field.number) == nil
-                }
-        }.map(\.number)
+        schema.fields.filter(\.hasPlaceIndex).map(\.number)
+            .filter { field in isSomewhere { $0.placeField(field) == nil } }
+    }
+
+    /// Whether it is so in some partition. Takes their reader locks.
+    private func isSomewhere(_ isSo: (CollectionPartition) -> Bool) -> Bool {
+        partitions.contains { partition in
+            partition.lock.lockForReading()
+            defer { partition.lock.unlock() }
+            return isSo(partition)
+        }
     }
 
     /// Fields whose index of vectors is being made anew in some partition.
@@ -130,11 +127,7 @@ extension CollectionView {
     /// Whether a field's index of vectors is being made anew. Takes the partitions' reader locks.
     func isRebuilding(_ field: Field) -> Bool {
         guard let options = field.vectorOptions, options.indexKind != nil else { return false }
-        return partitions.contains { partition in
-            partition.lock.lockForReading()
-            defer { partition.lock.unlock() }
-            return partition.unreadyVectors(field.number, built: options) != nil
-        }
+        return isSomewhere { $0.unreadyVectors(field.number, built: options) != nil }
     }
 }
 

@@ -55,13 +55,12 @@ struct IndexFilling {
                     throw .corrupt(.entry(row.key))
                 }
                 for field in fields { partition.fill(row.slot, from: prepared, only: field) }
-                partition.backfill(
-                    row.slot, key: row.key, PlaceArrival.all(of: prepared), from: prepared)
+                // Places are left to the job, whose cutting into cells nobody should wait for.
+                partition.backfill(row.slot, key: row.key, [PlaceArrival](), from: prepared)
             }
         }
         for field in fields {
             partition.markReady(field)
-            partition.markPlacesReady(field)
             partition.markHoursReady(field)
         }
     }
