@@ -37,9 +37,10 @@ extension HoursTable {
         let zoneCount = try source.count(ofStride: 8)
         for number in 0..<zoneCount {
             let name = try source.array(UInt8.self)
-            try source.require(name.count <= 64, "a zone's name has at most 64 bytes")
-            let isNew = Int(zone(named: String(decoding: name, as: UTF8.self))) == number
-            try source.require(isNew, "zones differ")
+            guard name.count <= 64, let text = String(validating: name, as: UTF8.self) else {
+                throw .invalid("a zone's name is text of at most 64 bytes")
+            }
+            try source.require(Int(zone(named: text)) == number, "zones differ")
         }
         let count = try source.count(ofStride: 12)
         try source.require(count < Int(Int32.max), "patterns have numbers")

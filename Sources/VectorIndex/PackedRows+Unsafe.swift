@@ -127,17 +127,33 @@ extension VectorRows {
     private func predict(
         _ row: Int, _ floats: UnsafeMutablePointer<Float>, _ out: UnsafeMutablePointer<Int8>
     ) -> Bool {
-        // SAFETY: the row is usable; both have room for a vector.
+        let largest = decode(row, floats)
+        guard largest < .infinity else { return false }
+        ck_f32_to_i8(floats, dimensions, largest > 1e-36 ? 127 / largest : 0, out)
+        return true
+    }
+
+    /// Whether the originals of the first rows, where they are kept, are vectors.
+    func isFinite(_ rowCount: Int) -> Bool {
+        guard hasOriginals else { return true }
+        var floats = [Float](repeating: 0, count: dimensions)
+        return floats.withUnsafeMutableBufferPointer { floats in
+            guard let out = floats.baseAddress else { return true }
+            return (0..<rowCount).allSatisfy { decode($0, out) < .infinity }
+        }
+    }
+
+    /// Puts a row's original at `floats`; the largest magnitude of its components, infinite where
+    /// one is no number.
+    private func decode(_ row: Int, _ floats: UnsafeMutablePointer<Float>) -> Float {
+        // SAFETY: the row is usable, and there is room for a vector.
         let raw = UnsafeRawPointer(exact.base + row * exactStride)
         if originals == .f32 {
             floats.update(from: raw.assumingMemoryBound(to: Float.self), count: dimensions)
         } else {
             ck_f16_to_f32(raw.assumingMemoryBound(to: UInt16.self), dimensions, floats)
         }
-        let largest = ck_max_abs_f32(floats, dimensions)
-        guard largest < .infinity else { return false }
-        ck_f32_to_i8(floats, dimensions, largest > 1e-36 ? 127 / largest : 0, out)
-        return true
+        return ck_max_abs_f32(floats, dimensions)
     }
 
     private func writeDifferences(_ rowCount: Int, to sink: any SectionSink) {

@@ -43,6 +43,10 @@ extension VectorRows {
             try codes.read(rowCount * codeStride, from: source)
             try exact.read(rowCount * exactStride, from: source)
         }
+        // Packing relies on it; what was packed beside codes was looked at on the way.
+        if !(isPacked && storage == .int8) {
+            try source.require(isFinite(rowCount), "vectors are of finite numbers")
+        }
         guard storage == .int8 else { return }
         try factors.read(rowCount, from: source)
         for row in 0..<rowCount {

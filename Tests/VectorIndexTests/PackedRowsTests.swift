@@ -97,4 +97,32 @@ import Testing
             try back.read(rowCount: 20, from: ByteSource(bad))
         }
     }
+
+    /// Packing them again relies on finite originals, whatever the section they came from.
+    @Test(arguments: [(VectorStorage.int8, VectorOriginals.f16), (.int8, .f32), (.f16, .f32)])
+    func originalsThatAreNoNumbersAreRefused(
+        _ form: (VectorStorage, VectorOriginals)
+    ) throws {
+        let rows = try filled(form, 20, dimensions: 48, metric: .l2, seed: 8)
+        let last = (form.1 == .f16 ? 48 * 2 : 48 * 4) - 1
+        for isInfinite in [false, true] {
+            if isInfinite {
+                rows.exact.base[7 * rows.exactStride + last] = 0x7F
+                rows.exact.base[7 * rows.exactStride + last - 1] = 0xFF
+            }
+            let (plain, packed) = (ByteSink(), ByteSink())
+            plain.put(UInt32(rows.codeStride))
+            plain.put(UInt32(rows.exactStride))
+            rows.codes.write(20 * rows.codeStride, to: plain)
+            rows.exact.write(20 * rows.exactStride, to: plain)
+            if form.0 == .int8 { rows.factors.write(20, to: plain) }
+            rows.writePacked(rowCount: 20, to: packed)
+            for sink in [plain, packed] {
+                let back = try self.rows(form, dimensions: 48, metric: .l2)
+                let source = ByteSource(sink.bytes)
+                let isRead = (try? back.read(rowCount: 20, from: source)) != nil
+                #expect(isRead != isInfinite)
+            }
+        }
+    }
 }
