@@ -39,7 +39,8 @@ final class Dispatcher {
                 return refuse(session, index, &reply, problem)
             }
         }
-        if !gate.flags.contains(.loading), state.isLoading.load(ordering: .relaxed) {
+        let isLoading = state.isLoading.load(ordering: .relaxed)
+        if isLoading, !gate.flags.contains(.loading) {
             let reason = state.hooks.notReadyReason() ?? "the data directory is being opened"
             return refuse(session, index, &reply, "LOADING \(reason)")
         }
@@ -55,7 +56,8 @@ final class Dispatcher {
             return loop.handler.handle(frame, session: session, reply: &reply)
         }
         guard gate.flags.contains(.server) else {
-            return loop.handler.handle(frame, session: session, reply: &reply)
+            return loop.handler(isLoading: isLoading)
+                .handle(frame, session: session, reply: &reply)
         }
         return administer(gate.name, frame, connection, &reply)
     }

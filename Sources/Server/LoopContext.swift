@@ -15,6 +15,8 @@ final class LoopContext: @unchecked Sendable {
     let state: ServerState
     let pool = ReplyBufferPool()
     let metrics: LoopMetrics
+    /// What answers while the server loads: the handler that the loop began with.
+    private let early: any CommandHandler
     /// Replaced once, when the data directory is open.
     var handler: any CommandHandler
     let gates: [CommandGate]
@@ -38,6 +40,7 @@ final class LoopContext: @unchecked Sendable {
         self.index = index
         self.loop = loop
         self.state = state
+        early = handler
         self.handler = handler
         metrics = LoopMetrics(commandCount: CommandName.allCases.count)
         gates = CommandTable.shared.specs.map(CommandGate.init)
@@ -47,6 +50,12 @@ final class LoopContext: @unchecked Sendable {
         ticker = loop.scheduleRepeatedTask(initialDelay: second, delay: second) { [weak self] _ in
             self?.tick()
         }
+    }
+
+    /// What carries out a request. All loops begin to use their new handlers at one moment: nobody
+    /// is told that the server is ready and then that it loads.
+    @inline(__always) func handler(isLoading: Bool) -> any CommandHandler {
+        isLoading ? early : handler
     }
 
     /// Monotonic nanoseconds.
