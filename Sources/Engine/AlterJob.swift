@@ -262,6 +262,10 @@ package struct AlterJob: Sendable {
                 }
             }
             try committer.replace(view.changed(schema: plan.schema), pending: nil)
+        }
+        context.awaitEarlierLookups()
+        try context.onCommitter { committer in
+            guard let view = committer.shared.catalog.byID[id] else { return }
             for partition in view.partitions {
                 partition.lock.lockForWriting()
                 for number in plan.columnsToBuild { partition.markReady(number) }
@@ -310,13 +314,17 @@ package struct AlterJob: Sendable {
             .run(try self.view(old.id, context), context, canPause: false)
         try context.onCommitter { committer in
             guard let view = committer.shared.catalog.byID[old.id] else { return }
+            // A lookup that began before the filling must not go on with these columns.
+            committer.swapView(view.changed(schema: old.schema))
+        }
+        context.awaitEarlierLookups()
+        try context.onCommitter { committer in
+            guard let view = committer.shared.catalog.byID[old.id] else { return }
             for partition in view.partitions {
                 partition.lock.lockForWriting()
                 for number in lost { partition.markReady(number) }
                 partition.lock.unlock()
             }
-            // A lookup that began before the filling must not go on with these columns.
-            committer.swapView(view.changed(schema: old.schema))
         }
     }
 }

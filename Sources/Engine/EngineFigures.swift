@@ -38,7 +38,9 @@ package struct EngineHealth: Sendable {
 extension Engine {
     /// The collection's indexes with their states and sizes.
     package func indexStates(of view: CollectionView) -> [IndexState] {
-        let job = shared.jobs.all.last { $0.kind == "ALTER" && $0.collection == view.name }
+        let job = shared.jobs.all.last {
+            ($0.kind == "ALTER" || $0.kind == RebuildJob.kind) && $0.collection == view.name
+        }
         let columns = view.schema.fields.filter(\.hasEntries).map { field in
             var state = IndexState(
                 path: field.path, kind: field.type.isNumeric ? "numeric" : "keyword",

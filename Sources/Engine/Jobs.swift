@@ -209,6 +209,17 @@ package final class JobContext {
         return try checkpoint()
     }
 
+    /// Waits, a second at most, until no lookup sees an older version than the newest: those that
+    /// have an older view of the catalogue begin anew at their next slice. Call between swapping a
+    /// view and letting lookups use what was filled for it: rows that had died before the filling
+    /// began are not in it, and a lookup that began earlier may see them.
+    func awaitEarlierLookups() {
+        let newest = engine.publishedVersion
+        for _ in 0..<1_000 where engine.shared.pins.horizon() < newest && !isStopping {
+            usleep(1_000)
+        }
+    }
+
     /// Runs `body` on the committer's thread between two groups and waits for it.
     ///
     /// - Throws: the error that `body` threw.

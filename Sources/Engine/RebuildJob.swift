@@ -87,6 +87,12 @@ extension RebuildJob {
             }
             // A lookup that began before the filling must not go on with what was filled.
             committer.swapView(view.changed(schema: view.schema))
+        }
+        context.awaitEarlierLookups()
+        try context.onCommitter { [partitions = view.partitions, id = view.id] committer in
+            guard let view = committer.shared.catalog.byID[id],
+                view.partitions[0] === partitions[0]
+            else { throw EngineError.schemaChanged("") }
             for partition in view.partitions {
                 partition.lock.lockForWriting()
                 for field in columns { partition.markReady(field) }

@@ -45,6 +45,8 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
     /// A block as it came, and as it is stored behind its head.
     private let block: UnsafeMutableRawBufferPointer
     private let stored: UnsafeMutableRawBufferPointer
+    /// How often each byte is in a sample.
+    private let counts: UnsafeMutablePointer<UInt32>
     private var filled = 0
     private var section = SectionEntry()
     private var isOpen = false
@@ -89,6 +91,8 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         stored = .allocate(
             byteCount: Layout.blockHeadByteCount + ZSTD_compressBound(Layout.blockByteCount),
             alignment: 64)
+        counts = .allocate(capacity: 256)
+        counts.initialize(repeating: 0, count: 256)
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, self.level)
         warm()
         let bytes = header.bytes
@@ -100,6 +104,7 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         ZSTD_freeCCtx(context)
         block.deallocate()
         stored.deallocate()
+        counts.deallocate()
         ck_shared_free(shared, sharedByteCount)
     }
 
@@ -108,7 +113,7 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         guard level > 0 else { return }
         block.initializeMemory(as: UInt8.self, repeating: 0)
         _ = compress(Layout.blockByteCount)
-        _ = Self.looksUneven(UnsafeRawBufferPointer(block))
+        _ = looksUneven(UnsafeRawBufferPointer(block))
     }
 
     // MARK: - Figures
@@ -155,15 +160,17 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         while left.count > 0 {
             if filled == 0, left.count >= Layout.blockByteCount {
                 // Whole blocks go without a copy.
-                flush(UnsafeRawBufferPointer(rebasing: left[..<Layout.blockByteCount]))
-                left = UnsafeRawBufferPointer(rebasing: left[Layout.blockByteCount...])
+                flush(left.head(Layout.blockByteCount))
+                left = left.tail(from: Layout.blockByteCount)
                 continue
             }
             let count = min(left.count, Layout.blockByteCount - filled)
-            let head = UnsafeRawBufferPointer(rebasing: left[..<count])
-            UnsafeMutableRawBufferPointer(rebasing: block[filled...]).copyMemory(from: head)
+            if let target = block.baseAddress, let source = left.baseAddress {
+                // SAFETY: the block has room for what is missing to its end.
+                (target + filled).copyMemory(from: source, byteCount: count)
+            }
             filled += count
-            left = UnsafeRawBufferPointer(rebasing: left[count...])
+            left = left.tail(from: count)
             if filled == Layout.blockByteCount { flushBlock() }
         }
     }
@@ -221,7 +228,7 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
     // MARK: - Blocks
 
     private func flushBlock() {
-        flush(UnsafeRawBufferPointer(rebasing: block[..<filled]))
+        flush(UnsafeRawBufferPointer(block).head(filled))
         filled = 0
     }
 
@@ -230,7 +237,7 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         section.byteCount += UInt64(bytes.count)
         section.blockCount += 1
         guard shared.pointee.failure == 0 else { return }
-        if level > 0, plainCount == 0 || Self.looksUneven(bytes) {
+        if level > 0, plainCount == 0 || looksUneven(bytes) {
             let size = compress(bytes)
             if ZSTD_isError(size) != 0 { return fail(-1) }
             // Less than a sixteenth saved is not worth the time that reading takes.
@@ -249,23 +256,23 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
     /// something: whether two of a sample are alike half again as often as two of random bytes.
     ///
     /// - Complexity: O(4,096).
-    private static func looksUneven(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 256) { counts in
-            counts.initialize(repeating: 0)
-            // Odd, so that all places of a number come by.
-            let step = bytes.count / 4_096 | 1
-            var sampled = 0
-            for place in Swift.stride(from: 0, to: bytes.count, by: step) {
-                counts[Int(bytes[place])] += 1
-                sampled += 1
-            }
-            let pairs = counts.reduce(0) { $0 + Int($1) * (Int($1) - 1) }
-            return 256 * 2 * pairs > 3 * sampled * (sampled - 1)
+    private func looksUneven(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        counts.update(repeating: 0, count: 256)
+        // Odd, so that all places of a number come by.
+        let step = bytes.count / 4_096 | 1
+        var (place, sampled, pairs) = (0, 0, 0)
+        while place < bytes.count {
+            // As many pairs as there were of that byte before.
+            pairs += Int(counts[Int(bytes[place])])
+            counts[Int(bytes[place])] += 1
+            sampled += 1
+            place += step
         }
+        return 256 * 4 * pairs > 3 * sampled * (sampled - 1)
     }
 
     private func compress(_ count: Int) -> Int {
-        compress(UnsafeRawBufferPointer(rebasing: block[..<count]))
+        compress(UnsafeRawBufferPointer(block).head(count))
     }
 
     private func compress(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -284,18 +291,17 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
         _ byteCount: Int, _ storedCount: Int, _ codec: Layout.Codec,
         _ bytes: UnsafeRawBufferPointer?
     ) {
-        let head = UnsafeMutableRawBufferPointer(rebasing: stored[..<Layout.blockHeadByteCount])
+        let head = UnsafeMutableRawBufferPointer(
+            start: stored.baseAddress, count: Layout.blockHeadByteCount)
         head.storeBytes(of: UInt32(byteCount).littleEndian, toByteOffset: 0, as: UInt32.self)
         head.storeBytes(of: UInt32(storedCount).littleEndian, toByteOffset: 4, as: UInt32.self)
         head.storeBytes(of: codec.rawValue.littleEndian, toByteOffset: 8, as: UInt32.self)
-        let place = Layout.blockHeadByteCount..<Layout.blockHeadByteCount + storedCount
-        let payload = bytes ?? UnsafeRawBufferPointer(rebasing: stored[place])
+        let whole = UnsafeRawBufferPointer(stored).head(Layout.blockHeadByteCount + storedCount)
+        let payload = bytes ?? whole.tail(from: Layout.blockHeadByteCount)
         let sum = Layout.checksum(
             head: UnsafeRawBufferPointer(head), offset: shared.pointee.offset, payload)
         head.storeBytes(of: sum.littleEndian, toByteOffset: 12, as: UInt32.self)
-        guard bytes != nil else {
-            return write(UnsafeRawBufferPointer(rebasing: stored[..<place.upperBound]))
-        }
+        guard bytes != nil else { return write(whole) }
         write(UnsafeRawBufferPointer(head))
         write(payload)
     }
@@ -310,7 +316,7 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
                 return fail(Int64(errno))
             }
             shared.pointee.offset += UInt64(count)
-            left = UnsafeRawBufferPointer(rebasing: left[count...])
+            left = left.tail(from: count)
         }
         let offset = shared.pointee.offset
         if offset - shared.pointee.behind >= Self.stride {
@@ -321,5 +327,20 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
 
     private func fail(_ code: Int64) {
         if shared.pointee.failure == 0 { shared.pointee.failure = code }
+    }
+}
+
+/// Parts of bytes, by what needs nothing of the language's runtime: a child forked while another
+/// thread was in there would wait for that thread for ever.
+extension UnsafeRawBufferPointer {
+    /// The first `byteCount` bytes. REQUIRES: there are so many.
+    fileprivate func head(_ byteCount: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: baseAddress, count: byteCount)
+    }
+
+    /// What follows the first `byteCount` bytes. REQUIRES: there are so many.
+    fileprivate func tail(from byteCount: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(
+            start: baseAddress.map { $0 + byteCount }, count: count - byteCount)
     }
 }
