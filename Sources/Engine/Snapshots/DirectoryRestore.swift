@@ -64,7 +64,7 @@ package struct DirectoryRestore {
             let store = try LogStore(StoreOptions(directory: temporary))
             try requireRoom(log)
             // Both are bound by what the disk and its cache take: together they are done sooner.
-            let copying = moment == .end ? SideWork { try copy(chain.paths[0], $0) } : nil
+            let copying = moment == .end ? SideWork.begin { try copy(chain.paths[0], $0) } : nil
             defer { copying?.cancel() }
             let report = try fill(store, log, progress)
             try copying?.wait()

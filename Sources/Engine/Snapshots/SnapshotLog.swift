@@ -15,9 +15,9 @@ struct SnapshotLog {
         let file: SnapshotFile
         let dictionary: SnapshotDictionary?
 
-        func section(_ kind: SectionKind) throws(SectionError) -> SnapshotSource? {
+        func section(_ kind: SectionKind) throws(SectionError) -> ReadAhead? {
             guard let section = file.section(SectionID(kind)) else { return nil }
-            return try file.source(section, dictionary: dictionary)
+            return try ReadAhead(file, section, dictionary: dictionary)
         }
     }
 
@@ -125,7 +125,7 @@ struct SnapshotLog {
     }
 
     private static func fill(
-        _ bytes: inout [UInt8], _ count: Int, _ source: SnapshotSource
+        _ bytes: inout [UInt8], _ count: Int, _ source: some SectionSource
     ) throws(SectionError) {
         if bytes.count < count { bytes = [UInt8](repeating: 0, count: count + count / 2) }
         try bytes.withUnsafeMutableBufferPointer { (all) throws(SectionError) in

@@ -53,17 +53,32 @@ final class SideWork: Sendable {
     private let body: @Sendable (SideWork) throws -> Void
     private let thread = Guarded<pthread_t?>(nil)
 
+    private init(of body: @escaping @Sendable (SideWork) throws -> Void) { self.body = body }
+
     /// Begins. Where there is no thread to be had, the work is done right here.
-    init(_ body: @escaping @Sendable (SideWork) throws -> Void) {
-        self.body = body
+    static func begin(_ body: @escaping @Sendable (SideWork) throws -> Void) -> SideWork {
+        let work = SideWork(of: body)
+        if !work.start() { work.run() }
+        return work
+    }
+
+    /// Begins; nil where there is no thread to be had.
+    static func ifThreaded(
+        _ body: @escaping @Sendable (SideWork) throws -> Void
+    ) -> SideWork? {
+        let work = SideWork(of: body)
+        return work.start() ? work : nil
+    }
+
+    private func start() -> Bool {
         var made = pthread_t()
         let box = Unmanaged.passRetained(self)
-        if pthread_create(&made, nil, sideWorkMain, box.toOpaque()) == 0 {
-            thread.withLock { $0 = made }
-        } else {
+        guard pthread_create(&made, nil, sideWorkMain, box.toOpaque()) == 0 else {
             box.release()
-            run()
+            return false
         }
+        thread.withLock { $0 = made }
+        return true
     }
 
     /// Whether nobody needs the work any more: it should end soon.
