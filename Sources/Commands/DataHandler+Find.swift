@@ -337,13 +337,34 @@ extension FilterLookup {
     }
 }
 
+/// What makes a lookup, besides its collection and order.
+private enum LookupIdentity {
+    case filter(JSON)
+    /// A verb's own condition, and its `WHERE`.
+    case place(LookupCondition, JSON?)
+
+    /// In their canonical form.
+    var texts: [String] {
+        switch self {
+        case .filter(let tree): [tree.text]
+        case .place(let place, let tree):
+            [place.verb, place.field.path, place.condition.text] + (tree.map { [$0.text] } ?? [])
+        }
+    }
+}
+
 /// A lookup's options, read.
 struct LookupShape: LookupArguments {
     var find: FindRequest
     var projection: Projection?
     var wantsMeta: Bool
-    /// What a cursor must belong to.
-    var queryHash: UInt64
+    private let identity: LookupIdentity
+
+    /// What a cursor must belong to. Most lookups neither take nor give one: their filters are
+    /// written out in one form only where it is asked for.
+    var queryHash: UInt64 {
+        Cursor.queryHash([find.view.name] + identity.texts + [find.sort?.text ?? ""])
+    }
 
     var deadlineNanoseconds: UInt64 {
         get { find.deadlineNanoseconds }
@@ -364,7 +385,7 @@ struct LookupShape: LookupArguments {
             throw EngineError(error)
         }
         try self.init(
-            filter, queryTexts: [tree.text], options, view, handler, isCount: isCount)
+            filter, .filter(tree), options, view, handler, isCount: isCount)
     }
 
     /// A lookup that a verb of places stands for, and its `WHERE`.
@@ -374,9 +395,8 @@ struct LookupShape: LookupArguments {
     ) throws(EngineError) {
         var filter = Filter.field(
             path: condition.field.path, conditions: [.place(condition.condition)])
-        var texts = [condition.verb, condition.field.path, condition.condition.text]
-        if let tree = try options.filterTree("WHERE", parser: handler.context.parser) {
-            texts.append(tree.text)
+        let tree = try options.filterTree("WHERE", parser: handler.context.parser)
+        if let tree {
             do throws(QueryError) {
                 filter = .and([try Filter(parsing: tree, limits: handler.limits), filter])
             } catch {
@@ -384,15 +404,17 @@ struct LookupShape: LookupArguments {
             }
         }
         try self.init(
-            filter, queryTexts: texts, options, view, handler, isCount: false,
+            filter, .place(condition, tree), options, view, handler, isCount: false,
             defaultSort: SortSpec(keys: []))
     }
 
     private init(
-        _ filter: Filter, queryTexts: [String], _ options: Options, _ view: CollectionView,
-        _ handler: DataHandler, isCount: Bool, defaultSort: SortSpec? = nil
+        _ filter: Filter, _ identity: LookupIdentity, _ options: Options,
+        _ view: CollectionView, _ handler: DataHandler, isCount: Bool,
+        defaultSort: SortSpec? = nil
     ) throws(EngineError) {
         let limits = handler.limits
+        self.identity = identity
         find = FindRequest(
             view: view, filter: try handler.compile(filter, view), limit: limits.limitDefault)
         find.isCount = isCount
@@ -402,7 +424,6 @@ struct LookupShape: LookupArguments {
         find.deadlineNanoseconds = try handler.deadline(options)
         find.allowsPartial = options.has("PARTIAL")
         wantsMeta = options.has("META")
-        queryHash = 0
         if isCount { return }
         find.limit = try options.integer("LIMIT", 0...limits.limitMax) ?? limits.limitDefault
         find.skip = try options.integer("SKIP", 0...limits.skipPlusLimitMax) ?? 0
@@ -433,7 +454,6 @@ struct LookupShape: LookupArguments {
             if let text = try options.text("DISTINCT") {
                 find.distinct = try DistinctSpec(parsing: text).path
             }
-            queryHash = Cursor.queryHash([view.name] + queryTexts + [find.sort?.text ?? ""])
             if let text = try options.text("AFTER") {
                 let cursor = try Cursor(
                     decoding: text, secret: handler.cursorSecret, queryHash: queryHash)

@@ -7,6 +7,12 @@ import Query
 import RESP
 import Schema
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// `WITHIN`, whose collection is argument `first`.
 struct WithinLookup: FilterLookup {
     let first: Int
@@ -36,9 +42,7 @@ struct WithinLookup: FilterLookup {
         } else if isCircle {
             condition = try handler.circle(options, at: place + 1, field)
         } else {
-            let tree = try options.filterTree(
-                request.bytes(place), path: "region", parser: handler.context.parser)
-            condition = try handler.region(tree, field)
+            condition = try handler.region(request.bytes(place), options, field)
         }
         return try LookupShape(
             LookupCondition(verb: "WITHIN", field: field, condition: condition), options, view,
@@ -81,14 +85,42 @@ extension DataHandler {
 
     // MARK: - Regions
 
-    fileprivate func region(_ tree: JSON, _ field: Field) throws(EngineError) -> PlaceCondition {
+    fileprivate func region(
+        _ bytes: UnsafeRawBufferPointer, _ options: Options, _ field: Field
+    ) throws(EngineError) -> PlaceCondition {
         guard !field.definition.place.isFlat else {
             throw EngineError(
                 .invalid, field.path, "is of type 2d: ask with BOX, or with $polygon in FIND")
         }
+        let parser = context.parser
+        if Self.namesParameters(bytes) {
+            let tree = try options.filterTree(bytes, path: "region", parser: parser)
+            let kind = try region(field) { () throws(GeoJSONError) in try GeoJSON.shape(tree) }
+            return PlaceCondition(kind, source: tree)
+        }
+        // A polygon of a thousand corners is read once, not made a tree first.
+        let value: TapeValue
+        do throws(JSONError) {
+            value = try parser.parse(bytes, depthMax: Options.filterDepthMax)
+        } catch {
+            throw EngineError(error, path: "region")
+        }
+        let kind = try region(field) { () throws(GeoJSONError) in try GeoJSON.shape(value) }
+        return PlaceCondition(kind, text: String(decoding: parser.minified, as: UTF8.self))
+    }
+
+    /// Whether JSON may have parameters in it.
+    private static func namesParameters(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = bytes.baseAddress else { return false }
+        return memchr(start, Int32(UInt8(ascii: "$")), bytes.count) != nil
+    }
+
+    private func region(
+        _ field: Field, _ read: () throws(GeoJSONError) -> Geometry
+    ) throws(EngineError) -> PlaceCondition.Kind {
         let geometry: Geometry
         do throws(GeoJSONError) {
-            geometry = try GeoJSON.shape(tree)
+            geometry = try read()
         } catch {
             throw EngineError(QueryError(error, at: "region"))
         }
@@ -96,8 +128,7 @@ extension DataHandler {
             throw EngineError(
                 .invalid, "region", "is a Polygon or MultiPolygon, got a \(geometry.typeName)")
         }
-        return PlaceCondition(
-            .region(.polygon(PolygonCells(polygon)), relation(to: field)), source: tree)
+        return .region(.polygon(PolygonCells(polygon)), relation(to: field))
     }
 
     /// Points are within; of shapes all that have a place in common are found.

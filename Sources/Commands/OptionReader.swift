@@ -211,6 +211,9 @@ struct Options {
         }
     }
 
+    /// How deep a filter may be nested.
+    static let filterDepthMax = 100
+
     /// A filter's JSON with its parameters put in. With `parser` no parser is made for it.
     func filterTree(
         _ bytes: UnsafeRawBufferPointer, path: String, parser: JSONParser?
@@ -224,7 +227,7 @@ struct Options {
             guard let parser else { return try params.substitute(Self.json(bytes, path: path)) }
             let json: JSON
             do throws(JSONError) {
-                json = try parser.parse(bytes, depthMax: 100).json
+                json = try parser.parse(bytes, depthMax: Self.filterDepthMax).json
             } catch {
                 throw EngineError(error, path: path)
             }

@@ -25,10 +25,15 @@ package struct PlaceCondition: Sendable, Equatable {
         self.source = source
     }
 
+    /// The same of an operand that was not read as a tree; `text` is all of it.
+    package init(_ kind: Kind, text: String) { self.init(kind, source: .string(text)) }
+
     package static func == (a: PlaceCondition, b: PlaceCondition) -> Bool { a.source == b.source }
 
-    /// What it says, as JSON text: for hashing a query.
-    package var text: String { source.text }
+    /// What it says: for hashing a query.
+    package var text: String {
+        if case .string(let text) = source { text } else { source.text }
+    }
 
     var isNear: Bool { if case .near = kind { true } else { false } }
 }

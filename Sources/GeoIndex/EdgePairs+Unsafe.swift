@@ -26,11 +26,14 @@ struct EdgePairVisitor: EdgeVisitor {
     /// In a walk over two polygons only pairs of one edge from each count.
     let first: Polygon
     let second: Polygon?
+    // SAFETY: those of the two, which this keeps: pairs are compared without counting references.
+    private let vertices: (first: UnsafePointer<SpherePoint>, second: UnsafePointer<SpherePoint>)
     var meetings = EdgeMeetings()
     private var visitsLeft: Int
 
     init(first: Polygon, second: Polygon?) {
         (self.first, self.second) = (first, second)
+        vertices = (first.vertices, (second ?? first).vertices)
         let count = first.edgeCount + (second?.edgeCount ?? 0)
         visitsLeft = 100_000 + Self.visitsPerEdge * count
     }
@@ -70,9 +73,8 @@ struct EdgePairVisitor: EdgeVisitor {
     }
 
     private func ends(_ edge: UInt32) -> (SpherePoint, SpherePoint) {
-        let polygon = edge >> 31 == 0 ? first : second ?? first
-        let vertex = Int(edge & 0x7FFF_FFFF)
-        return (polygon.vertices[vertex], polygon.vertices[vertex + 1])
+        let from = (edge >> 31 == 0 ? vertices.first : vertices.second) + Int(edge & 0x7FFF_FFFF)
+        return (from[0], from[1])
     }
 
     /// Whether edges that cross do so by more than the rounding of their coordinates, 6 nm: each
