@@ -6,11 +6,13 @@ package import Schema
 import Synchronization
 
 /// Carries out an `ALTER` online: checks stored documents against new rules, makes new columns and
-/// tables of unique values, fills them in slices, and only then lets the new schema take hold.
+/// tables of unique values, fills them in slices, and only then lets the new schema take hold, and
+/// then the columns.
 ///
 /// ```
 /// check ──> swap the view: new columns are kept up to date, but not used
 ///       ──> fill old rows in slices ──> gather unique values in slices ──> the schema is in force
+///       ──> once earlier lookups have ended: columns, places and hours are used
 /// ```
 /// Until then the old schema is in force: writes take their form from it (defaults, stamps,
 /// undeclared members), its rules and unique keys hold, and the coming rules hold as well. So
@@ -80,11 +82,15 @@ package struct AlterJob: Sendable {
             try RowFilling(columns: [], bringsPlaces: hasPlaces, schema: plan.schema)
                 .run(try self.view(view.id, context), context)
             try gatherUniques(plan.uniqueToBuild, view.id, context)
-            try finish(plan, view.id, context)
+            try enforce(plan, view.id, context)
         } catch {
             try? revert(plan, view, context)
             throw error
         }
+        // There is no way back from here, and nothing that fails: a server that stops makes at its
+        // next start what is missing.
+        context.awaitEarlierLookups()
+        try? context.onCommitter { Self.finish(plan, view.id, $0) }
         return "done"
     }
 
@@ -241,8 +247,9 @@ package struct AlterJob: Sendable {
         }
     }
 
-    /// Lets the new schema, its columns and unique keys take hold.
-    private func finish(
+    /// Lets the new schema, its unique keys and its indexes of vectors take hold: the old ones of
+    /// vectors could not take what the new schema allows.
+    private func enforce(
         _ plan: SchemaChange.Result, _ id: UInt32, _ context: JobContext
     ) throws {
         try context.onCommitter { [name] committer in
@@ -262,22 +269,29 @@ package struct AlterJob: Sendable {
                 }
             }
             try committer.replace(view.changed(schema: plan.schema), pending: nil)
-        }
-        context.awaitEarlierLookups()
-        try context.onCommitter { committer in
-            guard let view = committer.shared.catalog.byID[id] else { return }
             for partition in view.partitions {
                 partition.lock.lockForWriting()
-                for number in plan.columnsToBuild { partition.markReady(number) }
                 for number in plan.vectorsToBuild { partition.markVectorsReady(number) }
                 for number in plan.vectorsToDrop { partition.dropVectors(number) }
-                for number in plan.placesToBuild { partition.markPlacesReady(number) }
-                for number in plan.placesToDrop { partition.dropPlaces(number) }
-                for number in plan.hoursToBuild { partition.markHoursReady(number) }
-                for number in plan.hoursToDrop { partition.dropHours(number) }
                 partition.lock.unlock()
             }
             for number in plan.uniqueToDrop { committer.uniques[id]?[number] = nil }
+        }
+    }
+
+    /// Lets lookups use what was filled of columns, places and hours.
+    private static func finish(
+        _ plan: SchemaChange.Result, _ id: UInt32, _ committer: Committer
+    ) {
+        guard let view = committer.shared.catalog.byID[id] else { return }
+        for partition in view.partitions {
+            partition.lock.lockForWriting()
+            for number in plan.columnsToBuild { partition.markReady(number) }
+            for number in plan.placesToBuild { partition.markPlacesReady(number) }
+            for number in plan.placesToDrop { partition.dropPlaces(number) }
+            for number in plan.hoursToBuild { partition.markHoursReady(number) }
+            for number in plan.hoursToDrop { partition.dropHours(number) }
+            partition.lock.unlock()
         }
     }
 

@@ -38,9 +38,11 @@ package struct EngineHealth: Sendable {
 extension Engine {
     /// The collection's indexes with their states and sizes.
     package func indexStates(of view: CollectionView) -> [IndexState] {
-        let job = shared.jobs.all.last {
+        let jobs = shared.jobs.all.filter {
             ($0.kind == "ALTER" || $0.kind == RebuildJob.kind) && $0.collection == view.name
         }
+        // Of several the first that has not ended is at work.
+        let job = jobs.first { $0.endedMilliseconds == 0 } ?? jobs.last
         let columns = view.schema.fields.filter(\.hasEntries).map { field in
             var state = IndexState(
                 path: field.path, kind: field.type.isNumeric ? "numeric" : "keyword",

@@ -209,14 +209,18 @@ package final class JobContext {
         return try checkpoint()
     }
 
-    /// Waits, a second at most, until no lookup sees an older version than the newest: those that
-    /// have an older view of the catalogue begin anew at their next slice. Call between swapping a
-    /// view and letting lookups use what was filled for it: rows that had died before the filling
-    /// began are not in it, and a lookup that began earlier may see them.
+    /// Waits, a second at most, until nobody sees an older version than the newest.
+    ///
+    /// Call between swapping a view and letting lookups use what was filled for it: rows that had
+    /// died before the filling began are not in it, and a lookup that began earlier may see them.
+    /// Its next slice notices the other view and begins anew, so that this one slice is all that
+    /// has to end; whatever holds a version for longer uses no columns or takes many slices.
     func awaitEarlierLookups() {
         let newest = engine.publishedVersion
-        for _ in 0..<1_000 where engine.shared.pins.horizon() < newest && !isStopping {
+        var roundsLeft = 1_000
+        while roundsLeft > 0, !isStopping, engine.shared.pins.horizon() < newest {
             usleep(1_000)
+            roundsLeft -= 1
         }
     }
 

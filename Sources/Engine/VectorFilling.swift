@@ -21,9 +21,6 @@ struct VectorFilling {
             while true {
                 let rows = partition.liveRows(from: &slot, after: .zero, limit: Self.slice)
                 if rows.isEmpty { break }
-                // Nothing that is live now is trimmed before it is read.
-                let version = context.read.pins.acquire()
-                defer { context.read.pins.release(version) }
                 let found = try vectors(of: rows, context)
                 partition.lock.lockForWriting()
                 for row in found { partition.backfill(row.slot, key: row.key, row.arrivals) }
@@ -39,6 +36,9 @@ struct VectorFilling {
     private func vectors(
         of rows: [(slot: Slot, key: LogKey)], _ context: JobContext
     ) throws -> [(slot: Slot, key: LogKey, arrivals: [VectorArrival])] {
+        // Nothing that is live now is trimmed before it is read.
+        let version = context.read.pins.acquire()
+        defer { context.read.pins.release(version) }
         let preparer = DocumentPreparer()
         let depth = context.engine.shared.options.limits.documentDepthMax + 1
         var found: [(slot: Slot, key: LogKey, arrivals: [VectorArrival])] = []

@@ -335,7 +335,8 @@ package final class SnapshotWriter: SectionSink, @unchecked Sendable {
 extension UnsafeRawBufferPointer {
     /// The first `byteCount` bytes. REQUIRES: there are so many.
     fileprivate func head(_ byteCount: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: baseAddress, count: byteCount)
+        assert(byteCount <= count, "a part is within the whole")
+        return UnsafeRawBufferPointer(start: baseAddress, count: byteCount)
     }
 
     /// What follows the first `byteCount` bytes. REQUIRES: there are so many.

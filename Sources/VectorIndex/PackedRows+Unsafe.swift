@@ -133,9 +133,10 @@ extension VectorRows {
         return true
     }
 
-    /// Whether the originals of the first rows, where they are kept, are vectors.
+    /// Whether the first rows are of finite numbers: the originals, where they are kept, or what
+    /// is kept in their place.
     func isFinite(_ rowCount: Int) -> Bool {
-        guard hasOriginals else { return true }
+        guard hasOriginals || storage != .int8 else { return true }
         var floats = [Float](repeating: 0, count: dimensions)
         return floats.withUnsafeMutableBufferPointer { floats in
             guard let out = floats.baseAddress else { return true }
@@ -143,12 +144,13 @@ extension VectorRows {
         }
     }
 
-    /// Puts a row's original at `floats`; the largest magnitude of its components, infinite where
-    /// one is no number.
+    /// Puts a row's original, or its code where that is one, at `floats`; the largest magnitude of
+    /// its components, infinite where one is no number.
     private func decode(_ row: Int, _ floats: UnsafeMutablePointer<Float>) -> Float {
         // SAFETY: the row is usable, and there is room for a vector.
-        let raw = UnsafeRawPointer(exact.base + row * exactStride)
-        if originals == .f32 {
+        let raw = UnsafeRawPointer(
+            hasOriginals ? exact.base + row * exactStride : codes.base + row * codeStride)
+        if hasOriginals ? originals == .f32 : storage == .f32 {
             floats.update(from: raw.assumingMemoryBound(to: Float.self), count: dimensions)
         } else {
             ck_f16_to_f32(raw.assumingMemoryBound(to: UInt16.self), dimensions, floats)

@@ -43,7 +43,7 @@ extension VectorRows {
             try codes.read(rowCount * codeStride, from: source)
             try exact.read(rowCount * exactStride, from: source)
         }
-        // Packing relies on it; what was packed beside codes was looked at on the way.
+        // Walks and packing rely on it; what was packed beside codes was looked at on the way.
         if !(isPacked && storage == .int8) {
             try source.require(isFinite(rowCount), "vectors are of finite numbers")
         }

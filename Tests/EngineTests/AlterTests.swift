@@ -238,4 +238,39 @@ import Testing
         #expect(try harness.alter(#"{"set":{"s":{"default":5}}}"#).state == .failed)
         #expect(try harness.find(harness.request(#"{"s":9}"#)).total == 21)
     }
+
+    /// A version that is held lets the change wait before its columns are used.
+    @Test func whatTheNewSchemaAllowsIsTakenWhileEarlierLookupsEnd() throws {
+        let harness = try EngineHarness(partitions: 2)
+        try harness.create(
+            "c",
+            """
+            {"fields":{"v":{"type":"vector","dimensions":3,"metric":"cosine",
+            "index":{"kind":"flat"}}}}
+            """)
+        harness.write(
+            try (0..<20).map {
+                .one(try harness.put("d\($0)", "{\"n\":\($0 % 4),\"v\":[1,2,\($0)]}"))
+            })
+        let pins = PinSet(harness.engine.shared.pins)
+        let held = pins.acquire()
+        harness.write(.one(try harness.put("late", #"{"n":1,"v":[1,1,1]}"#)))
+        #expect(try put(harness, "zero", #"{"n":1,"v":[0,0,0]}"#).code == .invalid)
+        let change = """
+            {"set":{"v":{"metric":"l2"}},"add":{"n":{"type":"int","index":true}}}
+            """
+        let jobs = harness.engine.shared.jobs
+        let job = AlterJob(collection: "c", change: try JSON(parsing: change))
+        let id = jobs.add(kind: "ALTER", collection: "c")
+        harness.engine.run(Job(id: id) { try job.run($0) })
+        while harness.view.schema.field(at: "n") == nil || harness.view.former != nil {
+            try #require(jobs.status(id)?.endedMilliseconds == 0)
+        }
+        #expect(try put(harness, "zero", #"{"n":1,"v":[0,0,0]}"#).code == nil)
+        #expect(try harness.find(harness.request(#"{"n":1}"#)).total == 7)
+        try #require(jobs.status(id)?.endedMilliseconds == 0, "it did not wait")
+        pins.release(held)
+        #expect(harness.wait(for: id).state == .done)
+        #expect(try harness.find(harness.request(#"{"n":1}"#)).total == 7)
+    }
 }

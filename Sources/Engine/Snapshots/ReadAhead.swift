@@ -23,6 +23,8 @@ final class ReadAhead: SectionSource {
     }
 
     private static let chunkByteCount = 1 << 20
+    /// A block of a section, or one that is the same length.
+    private static let pieceByteCount = 256 << 10
     private static let chunkCountMax = 4
 
     private let state = Guarded(State())
@@ -62,16 +64,29 @@ final class ReadAhead: SectionSource {
     ) throws(SectionError) {
         while source.remaining > 0 {
             guard var chunk = emptyChunk(state, bell) else { return }
-            let count = min(source.remaining, chunkByteCount)
-            if chunk.bytes.count < count { chunk.bytes = [UInt8](repeating: 0, count: count) }
-            chunk.count = count
+            // What is good before a damaged block is given out.
+            defer {
+                state.withLock { $0.ready.append(chunk) }
+                bell.ring()
+            }
+            try fill(&chunk, source)
+        }
+    }
+
+    private static func fill(
+        _ chunk: inout Chunk, _ source: SnapshotSource
+    ) throws(SectionError) {
+        let size = min(source.remaining, chunkByteCount)
+        if chunk.bytes.count < size { chunk.bytes = [UInt8](repeating: 0, count: size) }
+        chunk.count = 0
+        while chunk.count < size {
+            let part = chunk.count..<min(size, chunk.count + pieceByteCount)
             try chunk.bytes.withUnsafeMutableBufferPointer { (all) throws(SectionError) in
                 try source.read(
                     into: UnsafeMutableRawBufferPointer(
-                        UnsafeMutableBufferPointer(rebasing: all[..<count])))
+                        UnsafeMutableBufferPointer(rebasing: all[part])))
             }
-            state.withLock { $0.ready.append(chunk) }
-            bell.ring()
+            chunk.count = part.upperBound
         }
     }
 
