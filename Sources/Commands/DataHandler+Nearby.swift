@@ -210,7 +210,7 @@ final class NearbyShape: LookupArguments {
     }
 
     /// Whether hits have to say where their documents are.
-    var wantsKeys: Bool { wantsMeta || projection?.namesOnlyID != true }
+    private(set) var wantsKeys = true
 
     /// What a cursor must belong to.
     var queryHash: UInt64 {
@@ -264,6 +264,7 @@ final class NearbyShape: LookupArguments {
                 throw EngineError(error)
             }
         }
+        if !wantsMeta, let projection, projection.namesOnlyID { wantsKeys = false }
         if let text = try options.text("AFTER") {
             request.after = try Self.cursor(text, queryHash, handler)
         }

@@ -128,7 +128,7 @@ extension DataHandler {
             throw EngineError(
                 .invalid, "region", "is a Polygon or MultiPolygon, got a \(geometry.typeName)")
         }
-        return .region(.polygon(PolygonCells(polygon)), relation(to: field))
+        return .region(.polygon(PolygonRegion(polygon)), relation(to: field))
     }
 
     /// Points are within; of shapes all that have a place in common are found.

@@ -68,7 +68,7 @@ struct PlaceDrawing {
             centers.append(cap.center.latLng)
             outline = Outline(cap)
         case .box(let box): outline = Outline(box)
-        case .polygon(let cells): outline = Outline(cells.polygon)
+        case .polygon(let region): outline = Outline(region.polygon)
         }
         let cells = region.covering(cellCountMax: Self.cellCountMax)
         shapes.append(Shape(outline: Outline(cells), kind: "cells"))

@@ -1,4 +1,19 @@
 package import Primitives
+import Synchronization
+
+/// A polygon that a lookup asks for, and its cells as soon as something needs them: where few
+/// points lie around it nothing does.
+package final class PolygonRegion: Sendable {
+    package let polygon: Polygon
+    private let made = AtomicLazyReference<PolygonCells>()
+
+    package init(_ polygon: Polygon) { self.polygon = polygon }
+
+    /// - Complexity: at first as ``PolygonCells/init(_:)``, then O(1).
+    package var cells: PolygonCells {
+        made.load() ?? made.storeIfNil(PolygonCells(polygon))
+    }
+}
 
 /// A part of the sphere that a lookup asks for.
 package enum PlaceRegion: Sendable {
@@ -7,7 +22,7 @@ package enum PlaceRegion: Sendable {
     /// All within a cap, and at least as far from its centre as a squared chord.
     case cap(Cap, from: Double)
     case box(LatLngRect)
-    case polygon(PolygonCells)
+    case polygon(PolygonRegion)
 
     /// A cap that holds it.
     package var bound: Cap {
@@ -15,7 +30,7 @@ package enum PlaceRegion: Sendable {
         case .point(let p): Cap(center: p, chord2: 0)
         case .cap(let cap, _): cap
         case .box(let box): box.capBound
-        case .polygon(let cells): cells.polygon.bound
+        case .polygon(let region): region.polygon.bound
         }
     }
 
@@ -27,7 +42,7 @@ package enum PlaceRegion: Sendable {
             let chord2 = cap.center.chord2(to: p)
             return chord2 <= cap.chord2 && chord2 >= from
         case .box(let box): return !box.isEmpty && box.contains(p)
-        case .polygon(let cells): return cells.contains(p)
+        case .polygon(let region): return region.cells.contains(p)
         }
     }
 
@@ -42,10 +57,10 @@ package enum PlaceRegion: Sendable {
         case (.box(let box), .intersects): polygon.intersects(box)
         case (.box(let box), .within): box.contains(polygon)
         case (.box(let box), .contains): polygon.contains(box)
-        case (.polygon(let cells), .intersects):
-            ShapeIndex.sharesVertex(polygon, cells) || polygon.intersects(cells.polygon)
-        case (.polygon(let cells), .within): cells.polygon.contains(polygon)
-        case (.polygon(let cells), .contains): polygon.contains(cells.polygon)
+        case (.polygon(let region), .intersects):
+            ShapeIndex.sharesVertex(polygon, region.cells) || polygon.intersects(region.polygon)
+        case (.polygon(let region), .within): region.polygon.contains(polygon)
+        case (.polygon(let region), .contains): polygon.contains(region.polygon)
         }
     }
 
@@ -62,9 +77,9 @@ package enum PlaceRegion: Sendable {
         case (.box(let box), .intersects): return cap.intersects(box)
         case (.box(let box), .within): return box.contains(cap)
         case (.box(let box), .contains): return cap.contains(box)
-        case (.polygon(let cells), .intersects): return cells.polygon.intersects(cap)
-        case (.polygon(let cells), .within): return cells.polygon.contains(cap)
-        case (.polygon(let cells), .contains): return cap.contains(cells.polygon)
+        case (.polygon(let region), .intersects): return region.polygon.intersects(cap)
+        case (.polygon(let region), .within): return region.polygon.contains(cap)
+        case (.polygon(let region), .contains): return cap.contains(region.polygon)
         }
     }
 
@@ -83,7 +98,7 @@ package enum PlaceRegion: Sendable {
         case .point(let p): [CellID(p)]
         case .cap(let cap, _): coverer.covering(of: cap)
         case .box(let box): coverer.covering(of: box)
-        case .polygon(let cells): coverer.covering(of: cells)
+        case .polygon(let region): coverer.covering(of: region.cells)
         }
     }
 }
@@ -111,7 +126,8 @@ package struct RegionScan {
         case .point(let p):
             let leaf = CellID(p).rawValue
             parts = [Part(first: leaf, last: leaf, isInside: false)]
-        case .polygon(let cells):
+        case .polygon(let region):
+            let cells = region.cells
             parts.reserveCapacity(cells.count)
             for index in 0..<cells.count {
                 add(cells.cell(index), isInside: cells.isInterior(index))

@@ -133,7 +133,7 @@ package final class PlaceCollector {
             guard from <= 0 else { return false }
             points.collect(within: cap, scratch: scratch)
         case .box(let box): points.collect(within: box, scratch: scratch)
-        case .polygon(let cells): points.collect(within: cells.polygon, scratch: scratch)
+        case .polygon(let region): points.collect(within: region.polygon, scratch: scratch)
         }
         for slot in scratch.slotBuffer { rows.set(slot) }
         return true

@@ -89,7 +89,7 @@ enum PlaceParser {
             throw QueryError(error, at: path)
         }
         switch geometry {
-        case .polygon(let polygon): return .polygon(PolygonCells(polygon))
+        case .polygon(let polygon): return .polygon(PolygonRegion(polygon))
         case .point(let point) where takesPoint: return .point(SpherePoint(point))
         case .point, .multiPoint, .lineString:
             throw error(

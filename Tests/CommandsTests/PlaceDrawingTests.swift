@@ -15,7 +15,7 @@ import Testing
         return [
             ("box", .box(LatLngRect(south: -1, west: 178, north: 1, east: -178))),
             ("circle", .cap(Cap(center: center, radiusMeters: 200_000), from: 0)),
-        ] + (polygon.map { [("polygon", .polygon(PolygonCells($0)))] } ?? [])
+        ] + (polygon.map { [("polygon", .polygon(PolygonRegion($0)))] } ?? [])
     }()
 
     /// The longitudes and latitudes of every ring of a text's features.

@@ -48,7 +48,7 @@ import Testing
                     east: -center.longitude / 2))
         default:
             let ring = Rings.star(around: center, degrees: 10...50, count: 30, &random)
-            return .polygon(PolygonCells(try Polygon(rings: [ring])))
+            return .polygon(PolygonRegion(try Polygon(rings: [ring])))
         }
     }
 
