@@ -95,6 +95,29 @@ def test_every_number_of_a_lookup_may_be_a_parameter(shops, db3):
     assert "takes no bytes" in error(db3, "WITHIN", shops, "CIRCLE", "$x", 0, "1km", *blob)
 
 
+def test_a_regions_cursor_belongs_to_the_region(shops, db3):
+    def square(east, **spacing):
+        ring = [[0, 0], [east, 0], [east, 5], [0, 5], [0, 0]]
+        return json.dumps({"type": "Polygon", "coordinates": [ring]}, **spacing)
+
+    ring = '"coordinates":[[[0,0],["$e",0],["$e",5],[0,5],[0,0]]]'
+    within = [f'{{"type":"Polygon",{ring}}}', "PARAMS", '{"e":4}']
+    for region, again in ((square(4), square(4, separators=(",", ":"))), (within[0], within[0])):
+        options = within[1:] if "$" in region else []
+        first = Lookup(db3.call("WITHIN", shops, region, "LIMIT", 1, *options))
+        assert (first.ids, first.total) == (["a"], 2)
+        rest = ["LIMIT", 1, "AFTER", first.cursor]
+        assert Lookup(db3.call("WITHIN", shops, again, *rest, *options)).ids == ["b"]
+        # Another region, and the same one of another lookup.
+        for other in (["WITHIN", shops, square(4.5)], ["FIND", shops, "{}"],
+                      ["WITHIN", shops, region, "WHERE", '{"km":50}']):
+            assert "is a cursor of this query" in error(
+                db3, *other, *rest, *(options if region in other else []))
+    for wrong, says in (("{", "region"), ('{"type":"Point","coordinates":[1,2]}', "got a Point"),
+                        ('{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1]]]}', "region")):
+        assert says in error(db3, "WITHIN", shops, wrong)
+
+
 @pytest.mark.parametrize("words, says", [
     (["NEARBY", "0x10", 0], "INVALID longitude: is a number of degrees, got 0x10"),
     (["NEARBY", 0, "0x1p3"], "INVALID latitude: is a number of degrees, got 0x1p3"),
