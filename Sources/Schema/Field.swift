@@ -178,15 +178,23 @@ package struct Field: Sendable {
     /// entry of their own, so `isNullOrAbsent` cannot be answered from a column.
     package let isInsideArray: Bool
 
+    /// A hash of all that the field's index depends on: path, number and definition. Equal in all
+    /// processes, so that it may be stored. Known from the start: a forked child that writes it
+    /// down must not make any JSON.
+    package let shape: UInt64
+
     package var number: FieldNumber { definition.number }
     package var type: FieldType { definition.type }
 
-    /// A hash of all that the field's index depends on: path, number and definition. Equal in all
-    /// processes, so that it may be stored.
-    package var shape: UInt64 {
+    init(path: String, definition: FieldDefinition, isMultiValued: Bool, isInsideArray: Bool) {
+        self.path = path
+        self.definition = definition
+        self.isMultiValued = isMultiValued
+        self.isInsideArray = isInsideArray
+        let number = definition.number
         var bytes = Array("\(path)\u{0}\(number)\u{0}\(isMultiValued)\(isInsideArray)\u{0}".utf8)
         Schema.json(of: definition).serialize(into: &bytes)
-        return bytes.withUnsafeBytes { Hash64.hash($0, seed: 0x7368_6170) }
+        shape = bytes.withUnsafeBytes { Hash64.hash($0, seed: 0x7368_6170) }
     }
 
     /// The options of a vector field; nil for any other.
