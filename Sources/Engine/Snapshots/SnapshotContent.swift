@@ -160,6 +160,9 @@ final class SnapshotContent: @unchecked Sendable {
     /// Does once, and to nowhere, all that the child will do, so that whatever the language, the
     /// compressor and the linker set up at a first use is set up: a child must not wait for a lock
     /// that another thread held when it was forked.
+    ///
+    /// In a build for Thread Sanitizer it may wait all the same, until the job gives up: there the
+    /// language's runtime takes such a lock at every use, so that the sanitizer sees it.
     static func rehearse(_ catalog: Catalog, level: Int) {
         let descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
