@@ -151,12 +151,13 @@ extension DataHandler {
         let kilometers = radius.kind == .string ? Double(radius.string) ?? 0 : radius.double
         let canDeliver = PlaceTest.isHeld(
             place, by: nearest.point, meters: kilometers * 1_000, earth)
+        let (far, limit) = (text(nearest.meters / 1_000), text(kilometers))
         return Delivery(
             canDeliver: canDeliver, meters: nearest.meters, radiusMeters: kilometers * 1_000,
             reason: canDeliver
-                ? "within \(text(kilometers)) km"
-                : "too far: \(text(nearest.meters / 1_000)) km, it delivers within "
-                    + "\(text(kilometers)) km")
+                ? "within \(limit) km"
+                : "too far: \(far == limit ? "just over " : "")\(far) km, it delivers within "
+                    + "\(limit) km")
     }
 
     private static func delivery(shapes value: TapeValue, _ place: LatLng) -> Delivery {

@@ -34,6 +34,13 @@ struct WithinLookup: FilterLookup {
             try PlaceArguments.checkForm(
                 request, place + 1..<start, DataHandler.regionRules, isBox: isBox)
         }
+        let sign = request.bytes(place).first { $0 > 0x20 }
+        if !isBox, !isCircle, sign != UInt8(ascii: "{"), sign != UInt8(ascii: "$") {
+            throw EngineError(
+                .syntax, "WITHIN",
+                "takes a GeoJSON polygon, BOX w s e n or CIRCLE lon lat 5km, got "
+                    + "\(request.string(place).prefix(64))")
+        }
         let options = try Options(request, from: start, DataHandler.regionRules)
         let field = try DataHandler.placeTarget(options, view).field
         let condition: PlaceCondition

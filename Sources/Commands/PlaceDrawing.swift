@@ -177,8 +177,6 @@ struct PlaceDrawing {
 
 /// Where a drawing's places lie on the sheet.
 private struct SVGFrame {
-    /// Longitudes below are drawn a turn further east.
-    private let start: Double
     private let west: Double
     private let north: Double
     private let width: Double
@@ -213,7 +211,6 @@ private struct SVGFrame {
             if span.west - east > gap { (gap, west) = (span.west - east, span.west) }
             east = max(east, span.east)
         }
-        self.start = west
         east = west + 360 - gap
         let margin = max((east - west) * 0.05, (north - south) * 0.05, 1e-4)
         self.west = west - margin
@@ -230,16 +227,28 @@ private struct SVGFrame {
 
     private func number(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 
-    private func place(_ p: LatLng) -> (x: String, y: String) {
-        let longitude = p.longitude < start ? p.longitude + 360 : p.longitude
-        return (number((longitude - west) * scale), number((north - p.latitude) * scale))
+    /// - Parameter turn: degrees further east.
+    private func place(_ p: LatLng, turn: Double) -> (x: String, y: String) {
+        let x = (p.longitude + turn - west) * scale
+        return (number(x), number((north - p.latitude) * scale))
+    }
+
+    /// 0 or 360: by which of them a longitude comes nearer to the middle of the sheet. Cells reach
+    /// beyond what the sheet was made for, to both sides.
+    private func turn(_ longitude: Double) -> Double {
+        let middle = west + width / 2
+        return abs(longitude + 360 - middle) < abs(longitude - middle) ? 360 : 0
     }
 
     func path(_ outline: Outline, _ attributes: String, _ title: String = "") -> String {
         var data = ""
         for ring in outline.polygons.flatMap({ $0 }) {
+            // A ring lies within the map and is drawn in one piece.
+            let longitudes = ring.map(\.longitude)
+            guard let low = longitudes.min(), let high = longitudes.max() else { continue }
+            let turn = turn((low + high) / 2)
             for (index, point) in ring.enumerated() {
-                let (x, y) = place(point)
+                let (x, y) = place(point, turn: turn)
                 data += "\(index == 0 ? "M" : "L")\(x) \(y)"
             }
             data += "Z"
@@ -248,7 +257,7 @@ private struct SVGFrame {
     }
 
     func dot(_ point: LatLng, _ attributes: String, _ title: String) -> String {
-        let (x, y) = place(point)
+        let (x, y) = place(point, turn: turn(point.longitude))
         return "<circle \(attributes) cx=\"\(x)\" cy=\"\(y)\" r=\"4\">\(title)</circle>"
     }
 }

@@ -123,8 +123,13 @@ extension Committer {
 
     private func currentView(of operation: WriteOperation) throws(EngineError) -> CollectionView {
         guard let view = shared.catalog.byID[operation.collection.id] else {
-            throw EngineError(
-                .notFound, operation.collection.name, "the collection has been dropped")
+            let name = operation.collection.name
+            if shared.catalog.collections[name] != nil {
+                throw EngineError(
+                    .readOnly, name, "a restore has put it back while the write waited",
+                    hint: "send it again")
+            }
+            throw EngineError(.notFound, name, "the collection has been dropped")
         }
         return view
     }

@@ -59,7 +59,8 @@ package final class ReadContext {
     /// `RESHARD` puts other partitions in the place of those that a caller looked up a moment ago,
     /// and writes then go to the new ones alone. So the catalogue is read before and after the pin:
     /// if it is the same, a later swap cannot matter to this version.
-    /// - Throws: `NOTFOUND` when the collection has been dropped, `BUSY` when its schema changed.
+    /// - Throws: `NOTFOUND` when the collection has been dropped, `BUSY` when its schema changed or
+    ///   a restore has put another in its place.
     package func pin(_ view: CollectionView) throws(EngineError) -> (Version, CollectionView) {
         while true {
             let before = catalog
@@ -70,7 +71,7 @@ package final class ReadContext {
             }
             guard let current = before.byID[view.id] else {
                 pins.release(version)
-                throw EngineError(.notFound, view.name, "the collection has been dropped")
+                throw .gone(view, in: before)
             }
             guard current.schemaGeneration == view.schemaGeneration else {
                 pins.release(version)
@@ -150,7 +151,7 @@ package final class ReadContext {
     /// Why an entry that should be there is not.
     func missing(_ view: CollectionView, _ version: Version) -> EngineError {
         if shared.catalog.byID[view.id] == nil {
-            return EngineError(.notFound, view.name, "the collection has been dropped")
+            return .gone(view, in: shared.catalog)
         }
         do throws(EngineError) { try check(version) } catch { return error }
         return EngineError(.corrupt, "", "a log entry is missing", hint: "run aisle verify")

@@ -292,7 +292,8 @@ package struct FilterEvaluator {
         case .predicate(let predicate):
             let isIDLookup = predicate.isID && isEquality(predicate.test)
             if isIDLookup || paths.contains(predicate.path) { return }
-            if places.contains(where: { $0.predicate === predicate && $0.isExact }) { return }
+            // An index that leaves documents to be read has its word in the plan.
+            if places.contains(where: { $0.predicate === predicate }) { return }
             let isOther = if case .other = predicate.test { true } else { false }
             if column(predicate) == nil || isOther { paths.append(predicate.path) }
         }

@@ -79,4 +79,23 @@ import Testing
         let x = svg.firstMatch(of: #/class="center"[^>]*cx="([0-9.]+)"/#).flatMap { Double($0.1) }
         #expect(x.map { $0 > 250 && $0 < 300 } ?? false)
     }
+
+    /// Cells reach beyond their region, to the west of the sheet's first longitude too.
+    @Test func cellsAreDrawnWhereTheirRegionIs() {
+        let centers = [
+            LatLng(latitude: 47.61, longitude: -122.33), LatLng(latitude: 0, longitude: 0),
+            LatLng(latitude: -20, longitude: 179.99), LatLng(latitude: 10, longitude: -179.99),
+        ]
+        for center in centers {
+            for meters in [5_000.0, 600_000] {
+                var drawing = PlaceDrawing()
+                drawing.add(
+                    .cap(Cap(center: SpherePoint(center), radiusMeters: meters), from: 0))
+                let svg = String(decoding: drawing.svg, as: UTF8.self)
+                let cells = svg.firstMatch(of: #/class="cells"[^>]* d="([^"]*)"/#)?.1 ?? ""
+                let xs = cells.matches(of: #/[ML](-?[0-9.]+) /#).compactMap { Double($0.1) }
+                #expect(xs.count >= 12 && xs.allSatisfy { $0 > -1_500 && $0 < 2_500 }, "\(xs)")
+            }
+        }
+    }
 }

@@ -9,6 +9,12 @@ import Testing
 @testable import Engine
 @testable import Partition
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// Goal: a restore gives what was there at its moment, or says that it cannot.
 @Suite struct RestoreTests {
     private func take(_ harness: EngineHarness, _ name: String) throws {
@@ -416,4 +422,62 @@ import Testing
         "", "x", "-5", "1.5", "yesterday", "99999999999999999999", "ms", "2026-13-01",
     ])
     func otherFormsAreNoMoments(text: String) { #expect(SnapshotMoment(text) == nil) }
+
+    private func liveByteCount(_ harness: EngineHarness) throws -> Int {
+        let found = Guarded(0)
+        try harness.engine.onCommitter { (committer: Committer) -> WriteResult in
+            found.withLock { $0 = committer.trimmer.liveByteCount }
+            return .done
+        }
+        return found.withLock { $0 }
+    }
+
+    /// A restore that fails has appended entries already: they are cleaned up, and the books say
+    /// so, or the next snapshot could not be written.
+    @Test func aRestoreThatFailsLeavesTheBooksAsTheyWere() throws {
+        let harness = try EngineHarness()
+        try harness.create(
+            "c", #"{"fields":{"v":{"type":"vector","dimensions":2,"metric":"l2"}}}"#)
+        let bodies = try (0..<200).map {
+            WriteRequest.Body.one(try harness.put("d\($0)", "{\"v\":[\($0),1]}"))
+        }
+        for result in harness.write(bodies) { try #require(result.code == nil) }
+        try take(harness, "one")
+        let path = harness.engine.shelf.path("one")
+        let section = try #require(
+            try SnapshotFile(path: path).section(SectionID(.originals)))
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[Int(section.offset) + 60] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: harness.engine.shelf.path("bad")))
+        let before = try liveByteCount(harness)
+        #expect(before > 0)
+        for target in [nil, "other", nil, "other"] {
+            let status = try restore(harness, "bad", as: target)
+            #expect(status.state == .failed, "\(status.text)")
+            let jobs = harness.engine.shared.jobs
+            while jobs.all.contains(where: { $0.endedMilliseconds == 0 }) { usleep(1_000) }
+            #expect(try liveByteCount(harness) == before)
+        }
+        try take(harness, "two")
+        #expect(try restore(harness, "one").state == .done)
+        let jobs = harness.engine.shared.jobs
+        while jobs.all.contains(where: { $0.endedMilliseconds == 0 }) { usleep(1_000) }
+        #expect(try liveByteCount(harness) == before)
+        #expect(harness.view.documentCount == 200)
+    }
+
+    @Test func aMomentBeforeEverythingIsRefused() throws {
+        let harness = try EngineHarness()
+        try harness.create("c")
+        try fill(harness, 0..<20)
+        try take(harness, "one")
+        for moment in [SnapshotMoment.version(.zero), .time(1_577_836_800_000)] {
+            let status = try restore(harness, "one", at: moment)
+            #expect(status.state == .failed && status.text.contains("nothing had been written"))
+            #expect(throws: EngineError.self) {
+                _ = try directory(harness, "one", at: moment)
+            }
+        }
+        #expect(harness.view.documentCount == 20)
+    }
 }

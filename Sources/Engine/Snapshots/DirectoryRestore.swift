@@ -127,7 +127,10 @@ package struct DirectoryRestore {
         var last = LogKey.none
         var seen: Set<UInt32> = []
         try log.forEachEntry { entry in
-            guard moment.includes(entry) else { return false }
+            guard moment.includes(entry) else {
+                if report.entryCount == 0 { throw moment.beforeAll(entry) }
+                return false
+            }
             last = entry.key
             seen.insert(entry.collection)
             report.entryCount += 1

@@ -186,7 +186,7 @@ package struct RestoreJob: Sendable {
                 "its indexes hold \(count) documents, its log "
                     + "\(copied.entryCount)")
         }
-        try swap(plan, built, byteCount: copied.byteCount, context)
+        try swap(plan, built, context)
         context.engine.runClean()
         context.engine.noteSnapshots()
         let source = built.loadedCount == plan.parts.count ? "" : ", indexes built anew"
@@ -232,7 +232,10 @@ package struct RestoreJob: Sendable {
         var survey = RestoreSurvey()
         var (seen, count) = (0, 0)
         try log.forEachEntry { entry in
-            guard moment.includes(entry) else { return false }
+            guard moment.includes(entry) else {
+                if count == 0 { throw moment.beforeAll(entry) }
+                return false
+            }
             survey.last = entry.key
             survey.collections.insert(entry.collection)
             if entry.previous != .none { survey.superseded.insert(entry.previous.rawValue) }
@@ -317,7 +320,7 @@ package struct RestoreJob: Sendable {
                         var reference = reference
                         reference.key = shift(reference.key)
                         return reference
-                    }))
+                    }, storedByteCount: view.storedByteCount))
             batchByteCount += entry.bytes.count
             copied.entryCount += 1
             copied.byteCount += view.storedByteCount
@@ -395,7 +398,7 @@ package struct RestoreJob: Sendable {
     }
 
     private func swap(
-        _ plan: Plan, _ built: RestoreBuild.Result, byteCount: Int, _ context: JobContext
+        _ plan: Plan, _ built: RestoreBuild.Result, _ context: JobContext
     ) throws {
         let (isAll, aliases) = (target == nil, plan.aliases)
         try context.onCommitter { committer in
@@ -419,8 +422,7 @@ package struct RestoreJob: Sendable {
                     throw EngineError(.duplicate, name, "the name was taken meanwhile")
                 }
             }
-            try committer.adopt(
-                built, replacing: isAll, aliases: aliases, byteCount: byteCount)
+            try committer.adopt(built, replacing: isAll, aliases: aliases)
             // Writes are taken again. What became overdue meanwhile goes before the job has ended.
             committer.shared.restoringJob = nil
             committer.expireOverdue()
@@ -435,6 +437,8 @@ struct RestoredEntry: Sendable {
     var id: [UInt8]
     var document: [UInt8]
     var vectors: [VectorReference]
+    /// In the store, vectors included.
+    var storedByteCount: Int
 }
 
 /// A vector that a restore appends.
@@ -473,6 +477,8 @@ extension Committer {
             if let failure { throw failure }
         }
         try writer.commit()
+        // Whatever becomes of the restore: if nothing, a CLEAN takes them off again.
+        trimmer.addLive(byteCount: entries.reduce(0) { $0 + $1.storedByteCount })
         lastVersion = last.key.version
         shared.publish(lastVersion)
     }
@@ -496,8 +502,7 @@ extension Committer {
 
     /// Lets names point to restored collections: in place of all that there are, or beside them.
     func adopt(
-        _ built: RestoreBuild.Result, replacing isAll: Bool, aliases: [String: String],
-        byteCount: Int
+        _ built: RestoreBuild.Result, replacing isAll: Bool, aliases: [String: String]
     ) throws(StoreError) {
         let (old, fresh) = (shared.catalog, built.views)
         try writer.begin()
@@ -522,7 +527,6 @@ extension Committer {
         }
         try writer.commit()
         if isAll { shared.noteCatalogHorizon(horizon) }
-        trimmer.addLive(byteCount: byteCount)
         if isAll {
             uniques = built.uniques
             expiries = ExpiryQueue(built.expiries)

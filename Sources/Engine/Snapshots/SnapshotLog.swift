@@ -1,4 +1,5 @@
 import DocumentStore
+import Documents
 package import Primitives
 import Schema
 import Snapshot
@@ -184,6 +185,15 @@ package enum SnapshotMoment: Sendable, Equatable {
         case .version(let version): version <= header.version
         case .time(let milliseconds): milliseconds <= header.createdMilliseconds
         }
+    }
+
+    /// Why a moment before the first entry is refused: it would bring back nothing at all.
+    func beforeAll(_ first: LogEntryView) -> EngineError {
+        EngineError(
+            .invalid, "AT",
+            "nothing had been written by then: the first entry is version "
+                + "\(first.key.version.rawValue) of \(DateTime.format(first.timestampMilliseconds))",
+            hint: "DROP empties collections")
     }
 
     /// Whether an entry is of the moment or before it.
