@@ -77,6 +77,14 @@ final class SessionCursors {
         return nil
     }
 
+    /// Closes those whose collection is not there any more.
+    func removeGone(_ catalog: Catalog) {
+        for (number, cursor) in cursors
+        where !cursor.isGiving && catalog.byID[cursor.execution.viewID] == nil {
+            remove(number)
+        }
+    }
+
     /// Closes those that have idled, or lived, for too long.
     func expire(now: UInt64, _ limits: Limits) {
         for (number, cursor) in cursors where cursor.isOver(now: now, limits) { remove(number) }
@@ -97,6 +105,9 @@ extension DataHandler {
         let view = try view(request)
         let options = try Options(request, from: 2, Self.exportRules)
         let cursors = self.cursors(of: session)
+        if cursors.count >= limits.cursorCountMax {
+            cursors.removeGone(engine.shared.catalog)
+        }
         guard cursors.count < limits.cursorCountMax else {
             throw EngineError(
                 .limit, "cursors", "at most \(limits.cursorCountMax) open cursors of one client")
@@ -151,7 +162,10 @@ extension DataHandler {
         guard engine.shared.catalog.byID[cursor.execution.viewID] != nil else {
             let reason = cursor.execution.reasonForMissing
             cursors.remove(number)
-            throw reason
+            guard reason.isSchemaChange else { throw reason }
+            throw EngineError(
+                .notFound, reason.path, "a restore has put another collection in its place",
+                hint: "EXPORT it again")
         }
         if request.count > 2 {
             guard let batch = Int(request.string(2)), batch >= 1, batch <= Self.batchMax else {

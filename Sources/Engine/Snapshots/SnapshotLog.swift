@@ -189,10 +189,11 @@ package enum SnapshotMoment: Sendable, Equatable {
 
     /// Why a moment before the first entry is refused: it would bring back nothing at all.
     func beforeAll(_ first: LogEntryView) -> EngineError {
-        EngineError(
+        let time = DateTime.format(first.timestampMilliseconds)
+        return EngineError(
             .invalid, "AT",
             "nothing had been written by then: the first entry is version "
-                + "\(first.key.version.rawValue) of \(DateTime.format(first.timestampMilliseconds))",
+                + "\(first.key.version.rawValue) of \(time)",
             hint: "DROP empties collections")
     }
 
