@@ -162,10 +162,7 @@ extension DataHandler {
         guard engine.shared.catalog.byID[cursor.execution.viewID] != nil else {
             let reason = cursor.execution.reasonForMissing
             cursors.remove(number)
-            guard reason.isSchemaChange else { throw reason }
-            throw EngineError(
-                .notFound, reason.path, "a restore has put another collection in its place",
-                hint: "EXPORT it again")
+            throw ended(cursor, by: reason)
         }
         if request.count > 2 {
             guard let batch = Int(request.string(2)), batch >= 1, batch <= Self.batchMax else {
@@ -176,6 +173,16 @@ extension DataHandler {
         let deferral = session.makeDeferral()
         give(cursor, number: number, session, deferral)
         return .deferredRead
+    }
+
+    /// What ends a cursor, in its words: it does not begin anew where other lookups would.
+    private func ended(_ cursor: ExportCursor, by error: EngineError) -> EngineError {
+        let isGone = engine.shared.catalog.byID[cursor.execution.viewID] == nil
+        guard isGone, error.isSchemaChange else { return error }
+        return EngineError(
+            .notFound, error.path,
+            "the collection has been dropped, or a restore has put another in its place",
+            hint: "EXPORT it again")
     }
 
     /// Writes one chunk in slices and answers with it.
@@ -191,6 +198,7 @@ extension DataHandler {
             } catch {
                 cursor.isGiving = false
                 if let number { cursors(of: session).remove(number) }
+                let error = ended(cursor, by: error)
                 cursor.execution.finish()
                 session.fulfil(deferral) { $0.error(error) }
                 return false

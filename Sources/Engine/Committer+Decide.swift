@@ -126,7 +126,8 @@ extension Committer {
             let name = operation.collection.name
             if shared.catalog.collections[name] != nil {
                 throw EngineError(
-                    .readOnly, name, "a restore has put it back while the write waited",
+                    .readOnly, name,
+                    "a restore put it back, or it was made anew, while the write waited",
                     hint: "send it again")
             }
             throw EngineError(.notFound, name, "the collection has been dropped")

@@ -46,8 +46,8 @@ package struct EngineError: Error, Equatable, Sendable {
         EngineError(.busy, collection, schemaChangedText, hint: "send it again")
     }
 
-    /// A lookup's collection is not there any more: dropped, or another has its name since a
-    /// restore and the lookup may begin anew.
+    /// A lookup's collection is not there any more: dropped, or another has its name, since a
+    /// restore mostly, and the lookup may begin anew.
     static func gone(_ view: CollectionView, in catalog: Catalog) -> EngineError {
         catalog.collections[view.name] == nil
             ? EngineError(.notFound, view.name, "the collection has been dropped")

@@ -466,6 +466,27 @@ import Testing
         #expect(harness.view.documentCount == 200)
     }
 
+    /// Whoever restores a damaged file has to learn of it, though everything comes back.
+    @Test func aRestoreSaysThatTheFileIsNotWhole() throws {
+        let harness = try EngineHarness()
+        try harness.create("c", #"{"fields":{"n":{"type":"int","index":true}}}"#)
+        try fill(harness, 0..<500)
+        try take(harness, "one")
+        #expect(try !restore(harness, "one").text.contains("not whole"))
+        let path = harness.engine.shelf.path("one")
+        let section = try #require(
+            try SnapshotFile(path: path).sections.first {
+                $0.id.kind == SectionKind.column.rawValue
+            })
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[Int(section.offset) + 30] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: harness.engine.shelf.path("bad")))
+        let status = try restore(harness, "bad")
+        #expect(status.state == .done)
+        #expect(status.text.contains("the file is not whole (c, partition"), "\(status.text)")
+        #expect(try harness.find(harness.request(#"{"n":{"$lt":7}}"#)).total == 7)
+    }
+
     @Test func aMomentBeforeEverythingIsRefused() throws {
         let harness = try EngineHarness()
         try harness.create("c")

@@ -33,6 +33,8 @@ struct RestoreBuild {
         var expiries: [ExpiryQueue.Item] = []
         /// Collections whose indexes came from the file.
         var loadedCount = 0
+        /// What was wrong with the file's sections, for people.
+        var problems: [String] = []
     }
 
     /// - Parameters:
@@ -114,6 +116,7 @@ struct RestoreBuild {
             report(count, tasks.count)
         }
         try context.checkpoint()
+        result.problems = tasks.compactMap(\.problem)
         let incomplete = Set(tasks.filter { !$0.isComplete }.map(\.view.id))
         var loaded: [UInt32: UInt32] = [:]
         for part in parts where !incomplete.contains(part.view.id) {

@@ -189,7 +189,10 @@ package struct RestoreJob: Sendable {
         try swap(plan, built, context)
         context.engine.runClean()
         context.engine.noteSnapshots()
-        let source = built.loadedCount == plan.parts.count ? "" : ", indexes built anew"
+        var source = built.loadedCount == plan.parts.count ? "" : ", indexes built anew"
+        if let problem = built.problems.first {
+            source += ": the file is not whole (\(problem)); SNAPSHOT VERIFY says where"
+        }
         return "\(copied.entryCount) documents, version \(copied.last.version.rawValue)\(source)"
     }
 

@@ -53,6 +53,13 @@ struct SnapshotLoad {
 
         var partition: CollectionPartition { view.partitions[index] }
 
+        /// What was wrong, for people; nil if nothing was.
+        var problem: String? {
+            let all = (failure.map { ["\($0)"] } ?? []) + notes
+            if all.isEmpty { return nil }
+            return "\(view.name), partition \(index): " + all.joined(separator: "; ")
+        }
+
         func run(_ file: SnapshotFile, _ progress: StartProgress) {
             hasRun = true
             let room: SnapshotRoom
